@@ -1,0 +1,17 @@
+"""Request fields that are Moonpool's own and never reach a provider."""
+
+OURS = frozenset({
+    "background",
+    "cancel_on_disconnect",
+    "emotion_style",
+    "emotion_tracking",
+    "extra_body",
+    "fallbacks",
+    "include_references",
+    "include_web_chat",
+    "lunes",
+    "memory",
+    "personality_traits",
+    "provider",
+    "session_id",
+})  # fmt: skip

@@ -1,0 +1,121 @@
+"""Reads the catalogue: the built-in file, the operator's over it, and what is found by itself."""
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+from pydantic import ValidationError
+
+from app.catalogue.model import Catalogue, CatalogueFile, Model, ModelSpec, ProviderSpec, Route
+from app.settings import Settings, secret
+
+OLLAMA_PROBE_S = 0.3
+
+
+class CatalogueError(Exception):
+    """The catalogue cannot be used; the message says where and why."""
+
+
+def catalogue(settings: Settings) -> Catalogue:
+    """The catalogue as it stands on this machine. Raises CatalogueError."""
+    own = settings.catalogue
+    parts = [_read(files("app.catalogue") / "builtin.yaml", "the built-in catalogue")]
+    if own is not None:
+        parts.append(_read(Path(own), str(own)))
+    merged = _merge(parts)
+    found: list[str] = []
+    providers = _usable_providers(merged, found)
+    specs = dict(merged.models)
+    specs |= _ollama_models(settings.ollama_url, providers, found)
+    return _resolve(merged, specs, providers, found)
+
+
+def _read(source: Any, name: str) -> CatalogueFile:
+    try:
+        return CatalogueFile.model_validate(yaml.safe_load(source.read_text()) or {})
+    except OSError as error:
+        raise CatalogueError(f"{name} cannot be read: {error}") from error
+    except yaml.YAMLError as error:
+        raise CatalogueError(f"{name} is not YAML: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(step) for step in first["loc"])
+        raise CatalogueError(f"{name}: {place}: {first['msg']}") from error
+
+
+def _merge(parts: list[CatalogueFile]) -> CatalogueFile:
+    merged = parts[0]
+    for part in parts[1:]:
+        merged = CatalogueFile(
+            default=part.default or merged.default,
+            providers={**merged.providers, **part.providers},
+            models={**merged.models, **part.models},
+            aliases={**merged.aliases, **part.aliases},
+            chat=part.chat + merged.chat,
+        )
+    return merged
+
+
+def _usable_providers(merged: CatalogueFile, found: list[str]) -> dict[str, ProviderSpec]:
+    usable = {}
+    for name, spec in merged.providers.items():
+        if spec.enabled_by_key and not secret(spec.api_key_env):
+            continue
+        if spec.enabled_by_key:
+            found.append(f"{spec.api_key_env} is set: models of {name} joined")
+        usable[name] = spec
+    return usable
+
+
+def _ollama_models(
+    url: str, providers: dict[str, ProviderSpec], found: list[str]
+) -> dict[str, ModelSpec]:
+    if not url or "ollama" in providers:
+        return {}
+    try:
+        answer = httpx.get(f"{url}/api/tags", timeout=OLLAMA_PROBE_S, trust_env=False).json()
+        names = [str(model["name"]) for model in answer["models"]]
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError):
+        return {}
+    providers["ollama"] = ProviderSpec(kind="openai", base_url=f"{url}/v1")
+    found.append(f"Ollama answers at {url}: {len(names)} models joined")
+    return {
+        name: ModelSpec(
+            description="served by the local Ollama",
+            owned_by="ollama",
+            routes=(Route(provider="ollama", model=name),),
+        )
+        for name in names
+    }
+
+
+def _resolve(
+    merged: CatalogueFile,
+    specs: dict[str, ModelSpec],
+    providers: dict[str, ProviderSpec],
+    found: list[str],
+) -> Catalogue:
+    models: dict[str, Model] = {}
+    for name, spec in specs.items():
+        for route in spec.routes:
+            if route.provider not in merged.providers and route.provider not in providers:
+                raise CatalogueError(f"models.{name}: no provider is named {route.provider!r}")
+        routes = tuple(route for route in spec.routes if route.provider in providers)
+        if routes:
+            models[name] = Model(name, spec, routes, spec.price)
+    real = [name for name in specs if name in models and specs[name].owned_by == "ollama"]
+    base = next((name for name in (*merged.chat, *real, "builtin/eliza") if name in models), None)
+    for name, spec in specs.items():
+        if spec.over == "chat" and base is not None:
+            ground = models[base]
+            models[name] = Model(name, spec, ground.routes, ground.price, stands_on=base)
+    for alias, name in merged.aliases.items():
+        if name not in specs:
+            raise CatalogueError(f"aliases.{alias}: no model is named {name!r}")
+    default = merged.default or ""
+    if default not in models:
+        raise CatalogueError(f"default: no callable model is named {default!r}")
+    aliases = {alias: name for alias, name in merged.aliases.items() if name in models}
+    return Catalogue(default, providers, models, aliases, found)

@@ -1,0 +1,10 @@
+"""A count of tokens where a provider tells none."""
+
+BYTES_PER_TOKEN = 4
+"""English text in OpenAI's vocabularies has about four bytes a token
+(https://platform.openai.com/tokenizer)."""
+
+
+def estimate_tokens(text: str) -> int:
+    """About how many tokens `text` has; usage made of it is marked `estimated`."""
+    return -(-len(text.encode()) // BYTES_PER_TOKEN)

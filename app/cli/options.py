@@ -1,0 +1,58 @@
+"""What several commands share: options over the environment, and the database."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from app.db.connect import Connection, connect
+from app.settings import override, settings
+from app.stack.failure import NotUp, StackError
+from app.stack.probe import postgres_answers, without_password
+
+Command = Callable[..., Any]
+
+
+def _set_data_dir(_: click.Context, __: click.Parameter, value: str | None) -> None:
+    override(data_dir=value)
+
+
+def _set_port(_: click.Context, __: click.Parameter, value: int | None) -> None:
+    override(port=value)
+
+
+data_dir = click.option(
+    "--data-dir",
+    metavar="DIR",
+    expose_value=False,
+    callback=_set_data_dir,
+    help="Data directory; stands over MOONPOOL_DATA_DIR (default .moonpool).",
+)
+port = click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    expose_value=False,
+    callback=_set_port,
+    help="Port of the web; stands over MOONPOOL_PORT (default 8000).",
+)
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+tenant = click.option(
+    "--tenant", default="demo", show_default=True, help="Name or id of the tenant."
+)
+
+
+@contextmanager
+def database() -> Iterator[Connection]:
+    """A connection to the stack's database. Raises NotUp if it does not answer, and StackError if
+    it lets nobody in."""
+    now = settings()
+    if not postgres_answers(now.postgres):
+        start = "start the stack: moonpool up" if now.embedded_postgres else "is it running?"
+        raise NotUp(f"Postgres does not answer at {without_password(now.postgres)}; {start}")
+    try:
+        connection = connect(now.postgres, "cli")
+    except Exception as error:
+        raise StackError(str(error).strip()) from error
+    with connection:
+        yield connection

@@ -1,0 +1,237 @@
+-- The job line's statements. Each takes a group: one round trip and one commit for all that waits.
+-- Lock order everywhere: open_job rows, then account rows in id order, then turn, then lane.
+
+-- Admits a group of jobs: hold, job row, place in its lane. A verdict for each, in the order given:
+-- 'admitted', 'no_credit' (the wallet does not cover the hold) or 'overloaded' (`bounds`: how many
+-- jobs may wait in the job's lane).
+--
+-- Tenants take turns by start-time fair queueing (Goyal, Vin, Cheng: Start-time Fair Queueing,
+-- SIGCOMM 1996, section 2): start = max(lane's clock, tenant's last finish), finish = start + 1;
+-- the clock is the start tag of the job claimed last.
+CREATE FUNCTION admit(
+    ids text[], tenants text[], keys text[], apps text[], kinds text[], lanes text[], doors text[],
+    models text[], requests text[], metas text[], holds bigint[], deadlines float8[], bounds int[]
+) RETURNS text[] LANGUAGE plpgsql AS $$
+DECLARE
+    n         int := cardinality(ids);
+    verdicts  text[] := array_fill('admitted'::text, ARRAY[n]);
+    starts    bigint[] := array_fill(0::bigint, ARRAY[n]);
+    the_lane  text;
+    room      bigint;
+    ten       text;
+    credit    bigint;
+    taken     bigint;
+    turn_at   bigint;
+BEGIN
+    FOR the_lane IN SELECT DISTINCT unnest(lanes) LOOP
+        room := NULL;
+        FOR i IN 1..n LOOP
+            CONTINUE WHEN lanes[i] <> the_lane;
+            IF room IS NULL THEN
+                SELECT bounds[i] - count(*) INTO room FROM (
+                    SELECT 1 FROM open_job WHERE lane = the_lane AND state = 'queued' LIMIT bounds[i]
+                ) AS waiting;
+            END IF;
+            IF room <= 0 THEN verdicts[i] := 'overloaded'; ELSE room := room - 1; END IF;
+        END LOOP;
+    END LOOP;
+    FOR ten IN SELECT DISTINCT t FROM unnest(tenants) AS t ORDER BY 1 LOOP
+        PERFORM 1 FROM account WHERE id = ten || '/held' FOR UPDATE;
+        SELECT balance INTO credit FROM account WHERE id = ten || '/wallet' FOR UPDATE;
+        taken := 0;
+        FOR i IN 1..n LOOP
+            CONTINUE WHEN tenants[i] <> ten OR verdicts[i] <> 'admitted';
+            IF holds[i] > credit - taken THEN
+                verdicts[i] := 'no_credit';
+            ELSE
+                taken := taken + holds[i];
+            END IF;
+        END LOOP;
+        IF taken > 0 THEN
+            UPDATE account SET balance = balance + taken WHERE id = ten || '/held';
+            UPDATE account SET balance = balance - taken WHERE id = ten || '/wallet';
+        END IF;
+    END LOOP;
+    FOR the_lane, ten IN SELECT DISTINCT l, t FROM unnest(lanes, tenants) AS g (l, t) ORDER BY 1, 2 LOOP
+        taken := 0;
+        FOR i IN 1..n LOOP
+            CONTINUE WHEN lanes[i] <> the_lane OR tenants[i] <> ten OR verdicts[i] <> 'admitted';
+            starts[i] := taken;
+            taken := taken + 1;
+        END LOOP;
+        CONTINUE WHEN taken = 0;
+        INSERT INTO turn AS t (lane, tenant_id, finish_tag)
+        VALUES (the_lane, ten, (SELECT clock FROM lane WHERE name = the_lane) + taken)
+        ON CONFLICT (lane, tenant_id) DO UPDATE
+            SET finish_tag = greatest(t.finish_tag + taken, EXCLUDED.finish_tag)
+        RETURNING finish_tag - taken INTO turn_at;
+        FOR i IN 1..n LOOP
+            IF lanes[i] = the_lane AND tenants[i] = ten THEN starts[i] := starts[i] + turn_at; END IF;
+        END LOOP;
+    END LOOP;
+    INSERT INTO job (id, tenant_id, key_id, app_id, kind, lane, door, model, request, metadata, hold)
+    SELECT g.id, g.tenant, g.key, g.app, g.kind, g.lane, g.door, g.model, g.request, g.meta, g.hold
+    FROM unnest(ids, tenants, keys, apps, kinds, lanes, doors, models, requests, metas, holds, verdicts)
+        AS g (id, tenant, key, app, kind, lane, door, model, request, meta, hold, verdict)
+    WHERE g.verdict = 'admitted';
+    INSERT INTO open_job (id, tenant_id, lane, state, start_tag, hold, ring_at, deadline)
+    SELECT g.id, g.tenant, g.lane, 'queued', g.start, g.hold, now() + interval '2 seconds',
+           now() + g.deadline * interval '1 second'
+    FROM unnest(ids, tenants, lanes, holds, starts, deadlines, verdicts)
+        AS g (id, tenant, lane, hold, start, deadline, verdict)
+    WHERE g.verdict = 'admitted';
+    INSERT INTO transfer (job_id, tenant_id, kind, debit, credit, amount)
+    SELECT g.id, g.tenant, 'hold', g.tenant || '/wallet', g.tenant || '/held', g.hold
+    FROM unnest(ids, tenants, holds, verdicts) AS g (id, tenant, hold, verdict)
+    WHERE g.verdict = 'admitted';
+    RETURN verdicts;
+END $$;
+
+-- Claims up to `wanted` jobs of a lane for a worker process, those whose turn it is. The attempt
+-- number that it gives out fences all that follows.
+CREATE FUNCTION claim(the_lane text, the_owner text, wanted int)
+RETURNS TABLE (id text, attempt int, strikes int, tenant_id text, kind text, door text, model text,
+               request text, hold bigint, created_s float8, age_ms float8, left_s float8)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    mine text[];
+    top  bigint;
+BEGIN
+    WITH next AS (
+        SELECT id FROM open_job WHERE lane = the_lane AND state = 'queued'
+        ORDER BY start_tag, id LIMIT wanted FOR UPDATE SKIP LOCKED
+    ), won AS (
+        UPDATE open_job AS o
+        SET state = 'running', attempt = o.attempt + 1, owner = the_owner, claimed_at = now(),
+            started_at = coalesce(o.started_at, now())
+        FROM next WHERE o.id = next.id
+        RETURNING o.id, o.start_tag
+    )
+    SELECT array_agg(id), max(start_tag) INTO mine, top FROM won;
+    IF mine IS NULL THEN RETURN; END IF;
+    UPDATE lane SET clock = top WHERE name = the_lane AND clock < top;
+    RETURN QUERY
+    SELECT j.id, o.attempt, o.strikes, j.tenant_id, j.kind, j.door, j.model, j.request, j.hold,
+           extract(epoch FROM j.created_at)::float8,
+           extract(epoch FROM clock_timestamp() - j.created_at)::float8 * 1000,
+           extract(epoch FROM o.deadline - now())::float8
+    FROM unnest(mine) AS m (id) JOIN open_job AS o ON o.id = m.id JOIN job AS j ON j.id = m.id;
+END $$;
+
+-- Ends jobs whose open_job rows the caller has just deleted: pays the costs out of the holds,
+-- gives the rest back, and writes the results. Arrays run in parallel.
+CREATE FUNCTION post_settlement(ids text[], tenants text[], holds bigint[], costs bigint[])
+RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM 1 FROM account WHERE id IN (
+        SELECT DISTINCT t || k FROM unnest(tenants) AS t, (VALUES ('/held'), ('/wallet')) AS kinds (k)
+    ) ORDER BY id FOR UPDATE;
+    UPDATE account AS a SET balance = a.balance + s.change
+    FROM (
+        SELECT g.tenant || '/held' AS id, -sum(g.hold) AS change
+        FROM unnest(tenants, holds) AS g (tenant, hold) GROUP BY g.tenant
+        UNION ALL
+        SELECT g.tenant || '/wallet', sum(g.hold - g.cost)
+        FROM unnest(tenants, holds, costs) AS g (tenant, hold, cost) GROUP BY g.tenant
+    ) AS s
+    WHERE a.id = s.id AND s.change <> 0;
+    INSERT INTO transfer (job_id, tenant_id, kind, debit, credit, amount)
+    SELECT g.id, g.tenant, e.kind, g.tenant || '/held', e.account, e.amount
+    FROM unnest(ids, tenants, holds, costs) AS g (id, tenant, hold, cost),
+         LATERAL (VALUES ('settle', 'platform/revenue', g.cost),
+                         ('release', g.tenant || '/wallet', g.hold - g.cost))
+             AS e (kind, account, amount);
+END $$;
+
+-- Settles a group of attempts. For each, whether it stands: true if this call ended the job, or an
+-- earlier call of the same owner did (its commit was in doubt); false if the attempt is not current.
+CREATE FUNCTION settle(
+    the_owner text, ids text[], attempts int[], states text[], last_seqs int[], bodies text[],
+    errors text[], usages text[], costs bigint[], calls text[]
+) RETURNS boolean[] LANGUAGE plpgsql AS $$
+DECLARE
+    won     text[];
+    tenants text[];
+    holds   bigint[];
+    paid    bigint[];
+    began   timestamptz[];
+    claimed timestamptz[];
+BEGIN
+    WITH gone AS (
+        DELETE FROM open_job AS o USING unnest(ids, attempts, costs) AS g (id, attempt, cost)
+        WHERE o.id = g.id AND o.attempt = g.attempt AND o.state = 'running'
+        RETURNING o.id, o.tenant_id, o.hold, least(g.cost, o.hold) AS cost, o.started_at, o.claimed_at
+    )
+    SELECT array_agg(id), array_agg(tenant_id), array_agg(hold), array_agg(cost),
+           array_agg(started_at), array_agg(claimed_at)
+    INTO won, tenants, holds, paid, began, claimed FROM gone;
+    IF won IS NOT NULL THEN
+        INSERT INTO result (id, state, attempt, last_seq, settled_by, body, error, usage, cost, started_at)
+        SELECT g.id, g.state, g.attempt, g.last_seq, the_owner, g.body, g.error, g.usage, w.cost, w.started_at
+        FROM unnest(won, paid, began) AS w (id, cost, started_at)
+        JOIN unnest(ids, attempts, states, last_seqs, bodies, errors, usages)
+            AS g (id, attempt, state, last_seq, body, error, usage) ON g.id = w.id;
+        INSERT INTO attempt (job_id, attempt, owner, outcome, calls, started_at)
+        SELECT g.id, g.attempt, the_owner,
+               CASE g.state WHEN 'expired' THEN 'failed' ELSE g.state END, g.calls, w.claimed_at
+        FROM unnest(won, claimed) AS w (id, claimed_at)
+        JOIN unnest(ids, attempts, states, calls) AS g (id, attempt, state, calls) ON g.id = w.id;
+        PERFORM post_settlement(won, tenants, holds, paid);
+    END IF;
+    RETURN ARRAY(
+        SELECT coalesce(g.id = ANY (won), false) OR EXISTS (
+            SELECT 1 FROM result AS r
+            WHERE r.id = g.id AND r.attempt = g.attempt AND r.settled_by = the_owner)
+        FROM unnest(ids, attempts) WITH ORDINALITY AS g (id, attempt, nr) ORDER BY g.nr);
+END $$;
+
+-- Hands running jobs back to their lane: a strike for each whose attempt was lost or interrupted,
+-- none for one that a stopping worker released. Returns the ids that are queued again.
+CREATE FUNCTION requeue(ids text[], attempts int[], outcome_of text, all_calls text[])
+RETURNS TABLE (id text, lane text) LANGUAGE sql AS $$
+    WITH back AS (
+        UPDATE open_job AS o
+        SET state = 'queued', owner = NULL, ring_at = now() + interval '2 seconds', rings = 0,
+            strikes = o.strikes + CASE outcome_of WHEN 'released' THEN 0 ELSE 1 END
+        FROM (SELECT * FROM unnest(ids, attempts, all_calls)) AS g (id, attempt, calls),
+             (SELECT q.id, q.owner FROM open_job AS q WHERE q.id = ANY (ids)) AS was
+        WHERE o.id = g.id AND was.id = o.id AND o.attempt = g.attempt AND o.state = 'running'
+        RETURNING o.id, o.lane, o.attempt, was.owner, o.claimed_at, g.calls
+    ), told AS (
+        INSERT INTO attempt (job_id, attempt, owner, outcome, calls, started_at)
+        SELECT b.id, b.attempt, b.owner, outcome_of, b.calls, b.claimed_at FROM back AS b
+        ON CONFLICT DO NOTHING
+    )
+    SELECT b.id, b.lane FROM back AS b
+$$;
+
+-- Ends jobs that no worker runs: cancelled while queued, expired, or given up. Their holds are
+-- released whole. `from_state` guards against a claim in between. Returns the ids that it ended.
+CREATE FUNCTION void(
+    ids text[], from_state text, end_state text, the_error text, by_whom text
+) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+    won text[]; tenants text[]; holds bigint[];
+BEGIN
+    WITH target AS (
+        SELECT o.id FROM open_job AS o WHERE o.id = ANY (ids) AND o.state = from_state
+        ORDER BY o.id FOR UPDATE
+    ), gone AS (
+        DELETE FROM open_job AS o USING target AS t WHERE o.id = t.id AND o.state = from_state
+        RETURNING o.id, o.tenant_id, o.hold, o.attempt, o.started_at, o.claimed_at, o.owner
+    ), ended AS (
+        INSERT INTO result (id, state, attempt, last_seq, settled_by, error, cost, started_at)
+        SELECT g.id, end_state, g.attempt, 0, by_whom, the_error, 0, g.started_at FROM gone AS g
+    ), told AS (
+        INSERT INTO attempt (job_id, attempt, owner, outcome, started_at)
+        SELECT g.id, g.attempt, g.owner, 'lost', g.claimed_at FROM gone AS g
+        WHERE from_state = 'running' ON CONFLICT DO NOTHING
+    )
+    SELECT array_agg(g.id), array_agg(g.tenant_id), array_agg(g.hold) INTO won, tenants, holds
+    FROM gone AS g;
+    IF won IS NOT NULL THEN
+        PERFORM post_settlement(won, tenants, holds, array_fill(0::bigint, ARRAY[cardinality(won)]));
+    END IF;
+    RETURN QUERY SELECT unnest(won);
+END $$;

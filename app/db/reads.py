@@ -1,0 +1,42 @@
+"""A few plain connections for single reads and small writes outside the job line's groups."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import gevent
+import psycopg
+from gevent.lock import BoundedSemaphore
+
+from app.db.connect import Connection, connect
+from app.errors import Unavailable
+
+Answer = TypeVar("Answer")
+
+SIZE = 4
+TIMEOUT_S = 5.0
+
+
+class Reads:
+    """Runs functions of a connection. Broken connections are replaced."""
+
+    def __init__(self, url: str, name: str) -> None:
+        self._url, self._name = url, name
+        self._free: list[Connection] = []
+        self._room = BoundedSemaphore(SIZE)
+
+    def run(self, function: Callable[[Connection], Answer]) -> Answer:
+        """What `function` returns. Raises Unavailable if Postgres is away."""
+        try:
+            with gevent.Timeout(TIMEOUT_S), self._room:
+                connection = self._free.pop() if self._free else connect(self._url, self._name)
+                try:
+                    answer = function(connection)
+                except BaseException:
+                    connection.close()
+                    raise
+                self._free.append(connection)
+                return answer
+        except (psycopg.OperationalError, gevent.Timeout) as error:
+            raise Unavailable(
+                "The database does not answer; try again.", retry_after=2
+            ) from error

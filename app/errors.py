@@ -1,0 +1,108 @@
+"""Errors that a client may see, each with the status and shape it is answered with.
+
+    MoonpoolError
+    ├── InvalidRequest      400  bad JSON or a wrong field, its path in `param`
+    ├── Unauthorized        401  missing, wrong, revoked or expired key
+    ├── NoCredit            402  the wallet does not cover the hold
+    ├── NotFound            404  not there, or another tenant's
+    ├── ModelNotFound       404  no such model
+    ├── TooLarge            413  body over the limit
+    ├── UnsupportedEncoding 415  compressed or non-JSON request body
+    ├── RateLimited         429  every provider that may answer asks to wait
+    ├── ProvidersFailed     502  every route was tried
+    ├── Overloaded          503  the lane's backlog is at its bound
+    ├── Unavailable         503  a part the promise needs is away
+    └── DeadlinePassed      504  the job ran out of time
+"""
+
+from typing import Any
+
+
+class MoonpoolError(Exception):
+    """Base of all errors that are answered as JSON.
+
+    `retry_after` is in seconds; it becomes the `Retry-After` header.
+    """
+
+    status = 500
+    type = "server_error"
+    code: str | None = "internal_error"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        retry_after: float | None = None,
+        extra: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.retry_after = retry_after
+        self.extra = extra or {}
+        if code is not None:
+            self.code = code
+
+    def body(self) -> dict[str, Any]:
+        """The object that stands under `error`: message, type, param, code, always all four."""
+        return {
+            "message": self.message,
+            "type": self.type,
+            "param": self.param,
+            "code": self.code,
+            **self.extra,
+        }
+
+
+class InvalidRequest(MoonpoolError):
+    status, type, code = 400, "invalid_request_error", None
+
+
+class Unauthorized(MoonpoolError):
+    status, type, code = 401, "authentication_error", "invalid_api_key"
+
+
+class NoCredit(MoonpoolError):
+    status, type, code = 402, "insufficient_quota", "insufficient_quota"
+
+
+class NotFound(MoonpoolError):
+    status, type, code = 404, "invalid_request_error", "not_found"
+
+
+class ModelNotFound(NotFound):
+    code = "model_not_found"
+
+
+class MethodNotAllowed(MoonpoolError):
+    status, type, code = 405, "invalid_request_error", "method_not_allowed"
+
+
+class TooLarge(MoonpoolError):
+    status, type, code = 413, "invalid_request_error", "request_too_large"
+
+
+class UnsupportedEncoding(MoonpoolError):
+    status, type, code = 415, "invalid_request_error", "unsupported_media_type"
+
+
+class RateLimited(MoonpoolError):
+    status, type, code = 429, "rate_limit_exceeded", "rate_limit_exceeded"
+
+
+class ProvidersFailed(MoonpoolError):
+    status, type, code = 502, "provider_error", "all_providers_failed"
+
+
+class Overloaded(MoonpoolError):
+    status, type, code = 503, "overloaded", "overloaded"
+
+
+class Unavailable(MoonpoolError):
+    status, type, code = 503, "overloaded", "unavailable"
+
+
+class DeadlinePassed(MoonpoolError):
+    status, type, code = 504, "timeout", "deadline_exceeded"

@@ -1,0 +1,25 @@
+"""Prefixed, unguessable ids that sort by time.
+
+An id is a prefix and a ULID in lower case (48 bits of milliseconds, 80 random bits;
+https://github.com/ulid/spec), so that a primary key grows at its right edge.
+"""
+
+import os
+import re
+import time
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_PAIRS = [a + b for a in _ALPHABET for b in _ALPHABET]
+_JOB = re.compile(r"job_[0-9a-hjkmnp-tv-z]{26}\Z")
+
+
+def new_id(prefix: str) -> str:
+    """A new id, for example `job_01jd3x…`; 26 characters follow the prefix and its underscore."""
+    value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10))
+    tail = "".join([_PAIRS[value >> shift & 1023] for shift in range(120, -10, -10)])
+    return f"{prefix}_{tail}"
+
+
+def is_job_id(text: str) -> bool:
+    """Whether `text` has the form of a job id; says nothing of whether the job is there."""
+    return _JOB.match(text) is not None

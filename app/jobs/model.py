@@ -1,0 +1,108 @@
+"""A job's states and the ways between them, and the records that pass along the job line."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Lane = Literal["interactive", "background", "batch", "system"]
+
+Door = Literal["sync", "stream", "background"]
+"""How the client waits: for the answer, for a stream of it, or not at all."""
+
+State = Literal["queued", "running", "completed", "failed", "cancelled", "expired"]
+EndState = Literal["completed", "failed", "cancelled", "expired"]
+END_STATES: frozenset[str] = frozenset({"completed", "failed", "cancelled", "expired"})
+
+TRANSITIONS: dict[str, frozenset[str]] = {
+    "queued": frozenset({"running", "cancelled", "expired", "failed"}),
+    "running": frozenset({"completed", "failed", "cancelled", "expired", "queued"}),
+    "completed": frozenset(),
+    "failed": frozenset(),
+    "cancelled": frozenset(),
+    "expired": frozenset(),
+}
+
+STATUS = {"queued": "queued", "running": "in_progress"} | {s: s for s in END_STATES}
+"""How the API spells a state."""
+
+MAX_STRIKES = 3
+"""A job whose attempts were lost or cut this often fails: it may be what kills its worker."""
+
+
+@dataclass(slots=True)
+class Draft:
+    """A job on its way to admission. `hold` is nano-dollars, `deadline_s` seconds from admission."""
+
+    id: str
+    tenant_id: str
+    key_id: str
+    app_id: str
+    kind: str
+    lane: Lane
+    door: Door
+    model: str
+    request: str
+    metadata: str | None
+    hold: int
+    deadline_s: float
+    backlog: int
+
+
+Verdict = Literal["admitted", "no_credit", "overloaded"]
+
+
+@dataclass(slots=True)
+class Claimed:
+    """A job in the hands of a worker. `age_ms`: since admission; `left_s`: until its deadline."""
+
+    id: str
+    attempt: int
+    strikes: int
+    tenant_id: str
+    kind: str
+    door: Door
+    model: str
+    request: str
+    hold: int
+    created_s: float
+    age_ms: float
+    left_s: float
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How an attempt ended its job. JSON fields are text; `cost` is nano-dollars."""
+
+    id: str
+    attempt: int
+    state: EndState
+    last_seq: int
+    body: str | None
+    error: str | None
+    usage: str | None
+    cost: int
+    calls: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobRow:
+    """A job as its owner sees it. Times are unix seconds."""
+
+    id: str
+    tenant_id: str
+    kind: str
+    lane: str
+    door: str
+    model: str
+    metadata: Any
+    state: State
+    attempt: int
+    last_seq: int
+    owner: str | None
+    cancel: bool
+    created_s: float
+    started_s: float | None
+    finished_s: float | None
+    body: str | None
+    error: Any
+    usage: Any
+    queue_position: int | None

@@ -1,0 +1,155 @@
+"""What the doors do with jobs: admit, look up, cancel. The bell is rung after the commit."""
+
+from typing import Any
+
+import gevent
+import psycopg
+
+from app.db.connect import Connection
+from app.db.group import GroupCommit, GroupFailed
+from app.db.reads import Reads
+from app.errors import NoCredit, NotFound, Overloaded, Unavailable
+from app.events.log import ENDED_TTL_S, Event, EventId, encode, stream_key
+from app.ids import is_job_id
+from app.jobs import store
+from app.jobs.model import END_STATES, Draft, JobRow, Verdict
+from app.money import usd_text
+from app.queue import Bell
+from app.redis import RedisGone, ReplyError, Wire, pack
+from app.telemetry import log
+
+ADMIT_TIMEOUT_S = 3.0
+DOUBT_RETRY_S = 1.0
+
+
+def control_channel(worker_id: str) -> str:
+    """The channel on which a worker process is told `cancel {job}` or `snapshot {job}`."""
+    return f"worker:{worker_id}"
+
+
+class Jobs:
+    """The jobs of all tenants, as a web process sees them."""
+
+    def __init__(self, postgres: str, redis: str, bell: Bell, reads: Reads) -> None:
+        self._redis, self._bell, self._reads = redis, bell, reads
+        self._admissions: GroupCommit[Draft, Verdict] = GroupCommit(
+            postgres, "admit", self._admit_group, timeout_s=ADMIT_TIMEOUT_S
+        )
+        self._doubtful: list[Draft] = []
+        self._doubter: Any = None
+
+    def _admit_group(self, connection: Connection, drafts: list[Draft]) -> list[Verdict]:
+        verdicts = store.admit_group(connection, drafts)
+        lanes: dict[str, list[str]] = {}
+        for draft, verdict in zip(drafts, verdicts, strict=True):
+            if verdict == "admitted":
+                lanes.setdefault(draft.lane, []).append(draft.id)
+        for lane, ids in lanes.items():
+            self._bell.ring(lane, ids)
+        return verdicts
+
+    def admit(self, draft: Draft) -> None:
+        """Returns once the job and its hold are committed. Raises NoCredit, Overloaded, or
+        Unavailable; after any of them the job does not run and costs nothing."""
+        try:
+            verdict = self._admissions.submit(draft)
+        except GroupFailed as failed:
+            if failed.in_doubt:
+                self._doubt(draft)
+            raise Unavailable(
+                "The job was not accepted: the database does not answer. Try again.", retry_after=2
+            ) from failed
+        if verdict == "no_credit":
+            raise NoCredit(
+                f"This request may cost up to {usd_text(draft.hold)}, which your credit does not "
+                "cover. Add credit, or lower max_tokens."
+            )
+        if verdict == "overloaded":
+            raise Overloaded(
+                f"Too many {draft.lane} jobs are waiting; this one was not accepted.", retry_after=1
+            )
+
+    def _doubt(self, draft: Draft) -> None:
+        self._doubtful.append(draft)
+        if self._doubter is None or self._doubter.dead:
+            self._doubter = gevent.spawn(self._resolve_doubts)
+
+    def _resolve_doubts(self) -> None:
+        """Cancels what was committed although its client was told that it was not."""
+        while self._doubtful:
+            gevent.sleep(DOUBT_RETRY_S)
+            drafts = list(self._doubtful)
+            try:
+                for draft in drafts:
+                    job = self._reads.run(lambda c, d=draft: store.find_job(c, d.id, d.tenant_id))
+                    if job is not None:
+                        self.cancel(job)
+                    self._doubtful.remove(draft)
+            except (Unavailable, psycopg.Error) as error:
+                log("jobs").warning("doubt stays", count=len(drafts), error=str(error))
+
+    def find(self, job_id: str, tenant_id: str) -> JobRow:
+        """A tenant's job. Raises NotFound, for another tenant's too."""
+        job = None
+        if is_job_id(job_id):
+            job = self._reads.run(lambda c: store.find_job(c, job_id, tenant_id))
+        if job is None:
+            raise NotFound(f"There is no job {job_id!r}.", param="job_id")
+        return job
+
+    def page(
+        self, tenant_id: str, before: str | None, states: list[str] | None, limit: int
+    ) -> list[JobRow]:
+        """A tenant's jobs, newest first."""
+        return self._reads.run(lambda c: store.list_jobs(c, tenant_id, before, states, limit))
+
+    def attempts(self, job: JobRow) -> list[dict[str, Any]]:
+        """A job's attempts with their provider calls."""
+        return self._reads.run(lambda c: store.attempts_of(c, job.id))
+
+    def cancel(self, job: JobRow) -> None:
+        """Asks that a job ends: at once if it waits, within a second if it runs. Does nothing to
+        one that has ended."""
+        if job.state in END_STATES:
+            return
+        voided = self._reads.run(
+            lambda c: store.void(c, [job.id], "queued", "cancelled", None, "client")
+        )
+        if voided:
+            tell_end(self._redis, job.id, job.attempt, "cancelled")
+            return
+        owner = self._reads.run(lambda c: store.ask_cancel(c, job.id))
+        if owner is not None:
+            self.tell_worker(owner, f"cancel {job.id}")
+
+    def tell_worker(self, worker_id: str, message: str) -> None:
+        """Sends a worker a message now; its next heartbeat brings cancellations anyway."""
+        _with_redis(self._redis, pack("PUBLISH", control_channel(worker_id), message))
+
+
+def tell_end(redis: str, job_id: str, attempt: int, state: str, error: bytes = b"null") -> None:
+    """Writes the terminal event of a job that ended without a worker. It stands at the start of
+    the attempt that did not come, so it is newer than all that the log holds."""
+    data = b'{"job_id":"%b","status":"%b","error":%b}' % (job_id.encode(), state.encode(), error)
+    event = Event(EventId(attempt + 1, 1), state, data)
+    key = stream_key(job_id)
+    _with_redis(
+        redis,
+        pack("XADD", key, str(event.id), "e", state, "d", data),
+        pack("EXPIRE", key, ENDED_TTL_S),
+        pack("PUBLISH", key, encode([event])),
+    )
+
+
+def _with_redis(url: str, *commands: bytes) -> None:
+    try:
+        wire = Wire(url, timeout_s=1.0)
+    except RedisGone:
+        return
+    try:
+        wire.replies(b"".join(commands), len(commands))
+    except (RedisGone, ReplyError) as error:
+        log("jobs").warning("redis away", error=str(error))
+    finally:
+        wire.close()
+

@@ -1,0 +1,257 @@
+"""The job line's statements. Those named `*_group` take all that waits at once."""
+
+from typing import Any
+
+import orjson
+
+from app.db.connect import Connection
+from app.jobs.model import Claimed, Draft, JobRow, Outcome, Verdict
+
+_ADMIT = (
+    "SELECT admit(%s::text[],%s::text[],%s::text[],%s::text[],%s::text[],%s::text[],%s::text[],"
+    "%s::text[],%s::text[],%s::text[],%s::bigint[],%s::float8[],%s::int[])"
+)
+_SETTLE = (
+    "SELECT settle(%s::text,%s::text[],%s::int[],%s::text[],%s::int[],%s::text[],%s::text[],"
+    "%s::text[],%s::bigint[],%s::text[])"
+)
+
+
+def admit_group(connection: Connection, drafts: list[Draft]) -> list[Verdict]:
+    """Admits jobs with their holds; a verdict for each, in order."""
+    columns = zip(
+        *[
+            (d.id, d.tenant_id, d.key_id, d.app_id, d.kind, d.lane, d.door, d.model, d.request,
+             d.metadata, d.hold, d.deadline_s, d.backlog)
+            for d in drafts
+        ],
+        strict=True,
+    )  # fmt: skip
+    row = connection.execute(_ADMIT, [list(c) for c in columns]).fetchone()
+    assert row is not None
+    verdicts: list[Verdict] = row[0]
+    return verdicts
+
+
+def claim(connection: Connection, lane: str, owner: str, wanted: int) -> list[Claimed]:
+    """Claims up to `wanted` jobs of a lane, those whose turn it is."""
+    rows = connection.execute(
+        "SELECT * FROM claim(%s::text, %s::text, %s::int)", (lane, owner, wanted)
+    )
+    return [Claimed(*row) for row in rows]
+
+
+def settle_group(connection: Connection, owner: str, outcomes: list[Outcome]) -> list[bool]:
+    """Ends attempts of `owner`; for each, whether it stands (see `settle` in the migration)."""
+    columns = zip(
+        *[
+            (o.id, o.attempt, o.state, o.last_seq, o.body, o.error, o.usage, o.cost, o.calls)
+            for o in outcomes
+        ],
+        strict=True,
+    )
+    row = connection.execute(_SETTLE, [owner, *[list(c) for c in columns]]).fetchone()
+    assert row is not None
+    stands: list[bool] = row[0]
+    return stands
+
+
+def requeue(
+    connection: Connection, jobs: list[tuple[str, int, str | None]], outcome: str
+) -> list[tuple[str, str]]:
+    """Hands running jobs (id, attempt, calls) back to their lanes; returns (id, lane) of each.
+
+    `outcome`: 'lost' or 'interrupted' add a strike, 'released' does not.
+    """
+    rows = connection.execute(
+        "SELECT id, lane FROM requeue(%s::text[], %s::int[], %s::text, %s::text[])",
+        ([j[0] for j in jobs], [j[1] for j in jobs], outcome, [j[2] for j in jobs]),
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
+def void(
+    connection: Connection, ids: list[str], from_state: str, end_state: str,
+    error: dict[str, Any] | None, by: str,
+) -> list[str]:  # fmt: skip
+    """Ends jobs that no worker runs and releases their holds; returns the ids that it ended."""
+    text = orjson.dumps(error).decode() if error else None
+    rows = connection.execute(
+        "SELECT void(%s::text[], %s::text, %s::text, %s::text, %s::text)",
+        (ids, from_state, end_state, text, by),
+    )
+    return [row[0] for row in rows]
+
+
+def ask_cancel(connection: Connection, job_id: str) -> str | None:
+    """Marks a running job as to be cancelled; returns its worker's id, or None if none runs it."""
+    row = connection.execute(
+        "UPDATE open_job SET cancel = true WHERE id = %s AND state = 'running' RETURNING owner",
+        (job_id,),
+    ).fetchone()
+    return row[0] if row else None
+
+
+_JOB_COLUMNS = """
+    SELECT j.id, j.tenant_id, j.kind, j.lane, j.door, j.model, j.metadata,
+           coalesce(r.state, o.state, 'queued'), coalesce(r.attempt, o.attempt, 0),
+           coalesce(r.last_seq, 0), o.owner, coalesce(o.cancel, false),
+           extract(epoch FROM j.created_at)::float8,
+           extract(epoch FROM coalesce(r.started_at, o.started_at))::float8,
+           extract(epoch FROM r.finished_at)::float8, r.body, r.error, r.usage
+"""
+_JOB_FROM = " FROM job AS j LEFT JOIN open_job AS o USING (id) LEFT JOIN result AS r USING (id) "
+
+
+def _job_row(row: tuple[Any, ...], position: int | None) -> JobRow:
+    metadata, error, usage = (orjson.loads(row[i]) if row[i] else None for i in (6, 16, 17))
+    return JobRow(*row[:6], metadata, *row[7:16], error, usage, position)
+
+
+def find_job(connection: Connection, job_id: str, tenant_id: str) -> JobRow | None:
+    """A tenant's job with its place in the queue, or None if it is not there or another's."""
+    row = connection.execute(
+        _JOB_COLUMNS + ", CASE WHEN r.id IS NULL AND o.state = 'queued' THEN "
+        "(SELECT count(*) FROM open_job AS q WHERE q.lane = o.lane AND q.state = 'queued' "
+        "AND (q.start_tag, q.id) <= (o.start_tag, o.id)) END"
+        + _JOB_FROM + "WHERE j.id = %s AND j.tenant_id = %s",
+        (job_id, tenant_id),
+    ).fetchone()  # fmt: skip
+    return _job_row(row[:18], row[18]) if row else None
+
+
+def list_jobs(
+    connection: Connection, tenant_id: str, before: str | None, states: list[str] | None, limit: int
+) -> list[JobRow]:
+    """A tenant's jobs, newest first, those before the id `before`, in any of `states`."""
+    rows = connection.execute(
+        _JOB_COLUMNS + _JOB_FROM + "WHERE j.tenant_id = %(t)s "
+        "AND (%(b)s::text IS NULL OR j.id < %(b)s) "
+        "AND (%(s)s::text[] IS NULL OR coalesce(r.state, o.state, 'queued') = ANY (%(s)s)) "
+        "ORDER BY j.id DESC LIMIT %(n)s",
+        {"t": tenant_id, "b": before, "s": states, "n": limit},
+    )
+    return [_job_row(row, None) for row in rows]
+
+
+def attempts_of(connection: Connection, job_id: str) -> list[dict[str, Any]]:
+    """A job's attempts in order, the running one included."""
+    rows = connection.execute(
+        "SELECT attempt, owner, outcome, calls, extract(epoch FROM started_at)::float8, "
+        "extract(epoch FROM finished_at)::float8 FROM attempt WHERE job_id = %(j)s UNION ALL "
+        "SELECT attempt, owner, 'running', NULL, extract(epoch FROM claimed_at)::float8, NULL "
+        "FROM open_job WHERE id = %(j)s AND state = 'running' ORDER BY 1",
+        {"j": job_id},
+    )
+    names = ("attempt", "worker", "outcome", "calls", "started_at", "finished_at")
+    found = [dict(zip(names, row, strict=True)) for row in rows]
+    for attempt in found:
+        attempt["calls"] = orjson.loads(attempt["calls"]) if attempt["calls"] else []
+    return found
+
+
+def ended_among(connection: Connection, ids: list[str]) -> list[tuple[str, str, int, int]]:
+    """Which of `ids` have ended: (id, state, attempt, last_seq)."""
+    rows = connection.execute(
+        "SELECT id, state, attempt, last_seq FROM result WHERE id = ANY (%s)", (ids,)
+    )
+    return [(row[0], row[1], row[2], row[3]) for row in rows]
+
+
+def register_worker(
+    connection: Connection, worker_id: str, lane: str, host: str, pid: int, lease_s: float
+) -> None:
+    """Signs a worker process on with its first lease."""
+    connection.execute(
+        "INSERT INTO worker (id, lane, host, pid, lease_until) "
+        "VALUES (%s, %s, %s, %s, now() + %s * interval '1 second')",
+        (worker_id, lane, host, pid, lease_s),
+    )
+
+
+def heartbeat(
+    connection: Connection, worker_id: str, lease_s: float
+) -> list[tuple[str, int, bool]] | None:
+    """Renews a lease. Returns the jobs that the worker owns (id, attempt, whether to cancel), or
+    None if the lease was lost: its jobs belong to others by now or soon."""
+    renewed = connection.execute(
+        "UPDATE worker SET lease_until = now() + %s * interval '1 second' "
+        "WHERE id = %s AND lease_until > now()",
+        (lease_s, worker_id),
+    )
+    if renewed.rowcount == 0:
+        return None
+    rows = connection.execute(
+        "SELECT id, attempt, cancel FROM open_job WHERE owner = %s AND state = 'running'",
+        (worker_id,),
+    )
+    return [(row[0], row[1], row[2]) for row in rows]
+
+
+def sign_off(connection: Connection, worker_id: str) -> None:
+    """Removes a worker that has handed back its jobs."""
+    connection.execute("DELETE FROM worker WHERE id = %s", (worker_id,))
+
+
+def live_workers(connection: Connection) -> dict[str, int]:
+    """How many worker processes of each lane hold a lease."""
+    rows = connection.execute(
+        "SELECT lane, count(*) FROM worker WHERE lease_until > now() GROUP BY lane"
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def reaper_may_run(connection: Connection, gap_s: float, lease_s: float) -> bool:
+    """Notes a run of the reaper; False until it has run for one full lease without a gap.
+
+    While Postgres is away nobody can renew a lease, so right after an outage every lease looks
+    expired.
+    """
+    row = connection.execute(
+        "UPDATE reaper SET last_run = now(), healthy_since = CASE "
+        "WHEN last_run < now() - %s * interval '1 second' "
+        "OR pg_postmaster_start_time() > healthy_since THEN now() ELSE healthy_since END "
+        "RETURNING healthy_since < now() - %s * interval '1 second'",
+        (gap_s, lease_s),
+    ).fetchone()
+    return bool(row and row[0])
+
+
+def lost_jobs(connection: Connection, limit: int) -> list[tuple[str, int, int, bool]]:
+    """Running jobs whose worker holds no lease: (id, attempt, strikes, cancel asked)."""
+    rows = connection.execute(
+        "SELECT o.id, o.attempt, o.strikes, o.cancel FROM open_job AS o "
+        "LEFT JOIN worker AS w ON w.id = o.owner AND w.lease_until > now() "
+        "WHERE o.state = 'running' AND w.id IS NULL ORDER BY o.id LIMIT %s",
+        (limit,),
+    )
+    return [(row[0], row[1], row[2], row[3]) for row in rows]
+
+
+def forget_workers(connection: Connection) -> None:
+    """Deletes workers whose lease ran out long ago."""
+    connection.execute("DELETE FROM worker WHERE lease_until < now() - interval '1 hour'")
+
+
+def overdue_jobs(connection: Connection, limit: int) -> dict[str, int]:
+    """Queued jobs past their deadline, with the number of their last attempt."""
+    rows = connection.execute(
+        "SELECT id, attempt FROM open_job WHERE state = 'queued' AND deadline < now() "
+        "ORDER BY id LIMIT %s",
+        (limit,),
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def due_bells(connection: Connection, limit: int) -> list[tuple[str, str]]:
+    """Queued jobs (id, lane) whose bell is to be rung again, and puts off their next ring:
+    2 s after admission, 10 s after that, then each minute."""
+    rows = connection.execute(
+        "UPDATE open_job AS o SET rings = o.rings + 1, "
+        "ring_at = now() + CASE o.rings WHEN 0 THEN interval '10 s' ELSE interval '60 s' END "
+        "FROM (SELECT id FROM open_job WHERE state = 'queued' AND ring_at < now() "
+        "ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED) AS due "
+        "WHERE o.id = due.id RETURNING o.id, o.lane",
+        (limit,),
+    )
+    return [(row[0], row[1]) for row in rows]

@@ -1,0 +1,101 @@
+"""The re-ringer and the reaper: a process of its own, of which two may run side by side."""
+
+import signal
+import threading
+import time
+from typing import Any
+
+import orjson
+import psycopg
+
+from app.db.connect import Connection, connect
+from app.errors import DeadlinePassed, ProvidersFailed
+from app.jobs import store
+from app.jobs.model import MAX_STRIKES
+from app.jobs.service import tell_end
+from app.queue import Bell
+from app.settings import Settings, settings
+from app.telemetry import configure_logs, log
+
+ROUND_S = 1.0
+BATCH = 500
+GAP_S = 6.0
+"""A reaper that has not run for so long was away together with Postgres."""
+
+
+class Upkeep:
+    """One round after another over one connection."""
+
+    def __init__(self, chosen: Settings) -> None:
+        self._settings = chosen
+        self._bell = Bell(chosen.broker)
+
+    def round(self, connection: Connection) -> None:
+        """Rings again for jobs that nobody claimed, ends those past their deadline, and brings
+        back those whose worker is gone."""
+        self.ring(store.due_bells(connection, BATCH))
+        self._expire(connection)
+        lease_s = self._settings.lease_seconds
+        if store.reaper_may_run(connection, max(GAP_S, lease_s * 0.75), lease_s):
+            self.reap(connection)
+
+    def ring(self, jobs: list[tuple[str, str]]) -> None:
+        """Rings for (job id, lane) pairs."""
+        for lane in {lane for _, lane in jobs}:
+            self._bell.ring_now(lane, [job_id for job_id, at in jobs if at == lane])
+
+    def reap(self, connection: Connection) -> None:
+        """Jobs of dead workers: cancelled if that was asked, failed at the last strike, else
+        queued again."""
+        lost = store.lost_jobs(connection, BATCH)
+        again: list[tuple[str, int, str | None]] = []
+        for job_id, attempt, strikes, cancel in lost:
+            if cancel:
+                self._end(connection, job_id, attempt, "cancelled", None)
+            elif strikes + 1 >= MAX_STRIKES:
+                error = ProvidersFailed(
+                    f"The job was lost with its worker {MAX_STRIKES} times and is given up.",
+                    code="max_attempts",
+                )
+                self._end(connection, job_id, attempt, "failed", error.body())
+            else:
+                again.append((job_id, attempt, None))
+        if again:
+            log("upkeep").warning("jobs reaped", count=len(again))
+            self.ring(store.requeue(connection, again, "lost"))
+        store.forget_workers(connection)
+
+    def _expire(self, connection: Connection) -> None:
+        overdue = store.overdue_jobs(connection, BATCH)
+        if not overdue:
+            return
+        error = DeadlinePassed("The job was not started before its deadline.").body()
+        for job_id in store.void(connection, list(overdue), "queued", "expired", error, "upkeep"):
+            tell_end(self._settings.redis, job_id, overdue[job_id], "expired", orjson.dumps(error))
+
+    def _end(
+        self, connection: Connection, job_id: str, attempt: int, state: str,
+        error: dict[str, Any] | None,
+    ) -> None:  # fmt: skip
+        if store.void(connection, [job_id], "running", state, error, "reaper"):
+            tell_end(self._settings.redis, job_id, attempt, state, orjson.dumps(error))
+
+
+def main() -> None:
+    """Runs rounds until SIGTERM or SIGINT."""
+    configure_logs(settings().log_level)
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    signal.signal(signal.SIGINT, lambda *_: stop.set())
+    upkeep, connection = Upkeep(settings()), None
+    while not stop.is_set():
+        began = time.monotonic()
+        try:
+            if connection is None or connection.closed:
+                connection = connect(settings().postgres, "upkeep")
+            upkeep.round(connection)
+        except psycopg.Error as error:
+            log("upkeep").warning("round failed", error=str(error))
+            if connection is not None:
+                connection.close()
+        stop.wait(max(0.0, ROUND_S - (time.monotonic() - began)))

@@ -1,0 +1,151 @@
+"""The doorbell: how a lane's workers learn that jobs wait. A bell carries job ids and no more.
+
+A lost or doubled bell does no harm, since Postgres says what waits: workers claim for as many ids
+as the bell names, whoever's turn it is. So Celery acknowledges early, keeps no results and never
+retries.
+"""
+
+import os
+import socket
+import uuid
+from enum import StrEnum
+from typing import Any
+
+import gevent
+from kombu import Connection, Producer
+from kombu.exceptions import OperationalError
+
+from app.telemetry import log
+
+BELL_IDS = 16
+"""Ids in one bell at most, so that a burst spreads over the worker processes of a lane."""
+
+RING_TIMEOUT_S = 0.25
+
+
+LANES = ("interactive", "background", "batch", "system")
+"""The lanes; each is a queue of the same name with worker processes of its own."""
+
+
+class Task(StrEnum):
+    """The names of all tasks."""
+
+    ANSWER = "inference.answer"
+    VERIFY_LEDGER = "upkeep.verify_ledger"
+
+
+WEB_TRANSPORT = {
+    "socket_timeout": 1,
+    "socket_connect_timeout": 1,
+    "max_retries": 1,
+    "priority_steps": [0],
+    "ack_emulation": False,
+}
+"""Without timeouts a frozen Redis hangs every publish."""
+
+
+def worker_config(broker: str, slots: int) -> dict[str, Any]:
+    """Celery's configuration for a worker with `slots` jobs at once."""
+    return {
+        "broker_url": broker,
+        "broker_connection_retry_on_startup": True,
+        "broker_transport_options": {
+            "ack_emulation": False,
+            "priority_steps": [0],
+            "socket_timeout": 10,
+            "socket_connect_timeout": 2,
+            "socket_keepalive": True,
+            "health_check_interval": 10,
+            "max_connections": slots + 50,
+            "queue_order_strategy": "round_robin",
+        },
+        "task_serializer": "json",
+        "accept_content": ["json"],
+        "result_backend": None,
+        "result_backend_thread_safe": True,
+        "task_ignore_result": True,
+        "task_store_eager_result": False,
+        "worker_prefetch_multiplier": 1,
+        "worker_disable_prefetch": False,
+        "worker_cancel_long_running_tasks_on_connection_loss": False,
+        "worker_hijack_root_logger": False,
+        "timezone": "UTC",
+    }
+
+
+def bell_message(lane: str, job_ids: list[str]) -> tuple[list[Any], dict[str, Any], dict[str, Any]]:
+    """Body, headers and properties of a bell in Celery's message protocol 2
+    (https://docs.celeryq.dev/en/stable/internals/protocol.html#version-2)."""
+    task_id = str(uuid.uuid4())
+    args = [job_ids, lane]
+    headers = {
+        "lang": "py",
+        "task": Task.ANSWER.value,
+        "id": task_id,
+        "root_id": task_id,
+        "parent_id": None,
+        "group": None,
+        "shadow": None,
+        "eta": None,
+        "expires": None,
+        "retries": 0,
+        "timelimit": [None, None],
+        "argsrepr": f"({', '.join(job_ids)})",
+        "kwargsrepr": "{}",
+        "origin": _ORIGIN,
+        "ignore_result": True,
+    }
+    body = [args, {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}]
+    return body, headers, {"correlation_id": task_id, "reply_to": ""}
+
+
+_ORIGIN = f"{os.getpid()}@{socket.gethostname()}"
+
+
+class Bell:
+    """Rings lanes over one broker connection. Ringing is best effort and never raises: the
+    re-ringer and the workers' own look at the table make up for a bell that was not heard."""
+
+    def __init__(self, broker: str) -> None:
+        self._broker = broker
+        self._producer: Producer | None = None
+        self._waiting: dict[str, list[str]] = {}
+        self._ringer: Any = None
+
+    def ring(self, lane: str, job_ids: list[str]) -> None:
+        """Rings for `job_ids`, in a greenlet of its own; what comes meanwhile goes together."""
+        self._waiting.setdefault(lane, []).extend(job_ids)
+        if self._ringer is None or self._ringer.dead:
+            self._ringer = gevent.spawn(self._run)
+
+    def ring_now(self, lane: str, job_ids: list[str]) -> bool:
+        """Rings and says whether the broker took it, after 250 ms at most."""
+        try:
+            with gevent.Timeout(RING_TIMEOUT_S):
+                for first in range(0, len(job_ids), BELL_IDS):
+                    self._publish(lane, job_ids[first : first + BELL_IDS])
+            return True
+        except (gevent.Timeout, OperationalError, OSError) as error:
+            log("queue").warning("bell not rung", lane=lane, count=len(job_ids), error=str(error))
+            self._producer = None
+            return False
+
+    def _run(self) -> None:
+        while self._waiting:
+            lane, job_ids = self._waiting.popitem()
+            self.ring_now(lane, job_ids)
+
+    def _publish(self, lane: str, job_ids: list[str]) -> None:
+        if self._producer is None:
+            connection = Connection(self._broker, transport_options=WEB_TRANSPORT)
+            # The default exchange routes by queue name without asking Redis for bindings.
+            self._producer = Producer(connection, auto_declare=False)
+        body, headers, properties = bell_message(lane, job_ids)
+        self._producer.publish(
+            body,
+            serializer="json",
+            routing_key=lane,
+            headers=headers,
+            delivery_mode=2,
+            **properties,
+        )

@@ -1,0 +1,200 @@
+"""Every setting, read from the environment once, in one frozen object.
+
+The only room that reads the environment. `moonpool settings` prints the table that
+`docs/settings.md` holds.
+"""
+
+import hashlib
+import os
+import sys
+import tempfile
+from functools import cache, cached_property
+from pathlib import Path
+from urllib.parse import quote
+
+from pydantic import AliasChoices, Field, PositiveFloat, PositiveInt
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+SOCKET_PATH_MAX = 90
+"""A unix socket's path holds 107 bytes on Linux and 103 on macOS; the file name is part of it."""
+
+
+class Settings(BaseSettings):
+    """Settings of one process. Unset database and Redis addresses mean the embedded ones."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="MOONPOOL_", frozen=True, extra="ignore", populate_by_name=True
+    )
+
+    database_url: str = Field("", description="Postgres address; unset: embedded Postgres")
+    redis_url: str = Field("", description="Redis address; unset: embedded Redis")
+    data_dir: Path = Field(Path(".moonpool"), description="where the embedded parts keep data")
+    host: str = Field("127.0.0.1", description="address that the web listens on")
+    port: int = Field(8000, ge=1, le=65535, description="port of the web")
+    flower_port: int = Field(
+        0,
+        ge=0,
+        le=65535,
+        description="port of Flower; 0: the web's port plus 1000, or the next free",
+    )
+    catalogue: Path | None = Field(
+        None, description="YAML of providers and models, added over the built-in one"
+    )
+    log_level: str = Field("info", description="debug, info, warning or error")
+    web_processes: PositiveInt = Field(1, description="web processes behind the port")
+    task_events: bool = Field(
+        True, description="task events to Flower; off spares a hot lane about a tenth of a worker"
+    )
+
+    lane: str = Field("interactive", description="the lane of a worker process")
+    slots_interactive: PositiveInt = Field(
+        1024, description="jobs at once in an interactive worker"
+    )
+    slots_background: PositiveInt = Field(256, description="jobs at once in a background worker")
+    slots_batch: PositiveInt = Field(64, description="jobs at once in a batch worker")
+    slots_system: PositiveInt = Field(16, description="jobs at once in a system worker")
+    backlog_interactive: PositiveInt = Field(
+        2000, description="waiting interactive jobs from which the door answers 503"
+    )
+    backlog_background: PositiveInt = Field(
+        20000, description="waiting background jobs from which the door answers 503"
+    )
+    backlog_batch: PositiveInt = Field(
+        100000, description="waiting batch jobs from which the door answers 503"
+    )
+    backlog_system: PositiveInt = Field(
+        10000, description="waiting system jobs from which the door answers 503"
+    )
+
+    connect_timeout: PositiveFloat = Field(5, description="seconds to connect to a provider")
+    first_token_timeout: PositiveFloat = Field(
+        60, description="seconds from a provider call to its first token"
+    )
+    idle_timeout: PositiveFloat = Field(30, description="seconds between two tokens of a provider")
+    total_timeout: PositiveFloat = Field(
+        600, description="seconds from admission to the end of a job"
+    )
+    body_limit: PositiveInt = Field(20_000_000, description="bytes of a request body at most")
+
+    lease_seconds: PositiveFloat = Field(
+        8, description="how long a worker process counts as alive after its last heartbeat"
+    )
+    heartbeat_seconds: PositiveFloat = Field(2, description="how often a worker renews its lease")
+    drain_seconds: PositiveFloat = Field(
+        3,
+        description="how long a stopping worker lets running jobs finish before it hands them back",
+    )
+    key_cache_seconds: PositiveFloat = Field(
+        3, description="how long a web process may trust a key it looked up; bounds revocation"
+    )
+
+    ollama_url: str = Field(
+        "http://127.0.0.1:11434",
+        validation_alias=AliasChoices("MOONPOOL_OLLAMA_URL", "ollama_url"),
+        description="where an Ollama is looked for; empty: nowhere",
+    )
+
+    @cached_property
+    def home(self) -> Path:
+        """The data directory as an absolute path."""
+        return self.data_dir.expanduser().absolute()
+
+    @cached_property
+    def socket_dir(self) -> Path:
+        """Where the embedded parts put their sockets: in the data directory if the path fits."""
+        inside = self.home / "run"
+        if len(os.fsencode(inside)) <= SOCKET_PATH_MAX:
+            return inside
+        digest = hashlib.sha256(os.fsencode(self.home)).hexdigest()[:12]
+        return Path(tempfile.gettempdir()) / f"moonpool-{digest}"
+
+    @property
+    def embedded_postgres(self) -> bool:
+        return not self.database_url
+
+    @property
+    def embedded_redis(self) -> bool:
+        return not self.redis_url
+
+    @cached_property
+    def postgres(self) -> str:
+        """The Postgres address in use."""
+        if self.database_url:
+            return self.database_url
+        return f"postgresql://postgres@/moonpool?host={quote(str(self.socket_dir))}"
+
+    @cached_property
+    def redis(self) -> str:
+        """The Redis address in use."""
+        return self.redis_url or f"unix://{quote(str(self.socket_dir))}/redis.sock?db=0"
+
+    @property
+    def broker(self) -> str:
+        """The same Redis as kombu spells it."""
+        if self.redis.startswith("unix://"):
+            path, _, query = self.redis.removeprefix("unix://").partition("?")
+            db = query.removeprefix("db=") or "0"
+            return f"redis+socket://{path}?virtual_host={db}"
+        return self.redis
+
+    @property
+    def flower_address(self) -> str:
+        """Where Flower answers: on this machine only, since it can run any task."""
+        auto = self.port + 1000 if self.port <= 64535 else self.port - 1000
+        return f"http://127.0.0.1:{self.flower_port or auto}"
+
+    @property
+    def web_address(self) -> str:
+        """Where this machine reaches the web, also when it listens on every address."""
+        if ":" in self.host:
+            return f"http://[{'::1' if self.host == '::' else self.host}]:{self.port}"
+        return f"http://{'127.0.0.1' if self.host == '0.0.0.0' else self.host}:{self.port}"  # noqa: S104
+
+    @property
+    def base_url(self) -> str:
+        """What an OpenAI client takes as its `base_url`."""
+        return f"{self.web_address}/v1"
+
+    def slots(self, lane: str) -> int:
+        """How many jobs one worker process of `lane` runs at once."""
+        return int(getattr(self, f"slots_{lane}"))
+
+    def backlog(self, lane: str) -> int:
+        """How many jobs may wait in `lane` before the door sheds."""
+        return int(getattr(self, f"backlog_{lane}"))
+
+
+@cache
+def settings() -> Settings:
+    """The settings of this process."""
+    return Settings()
+
+
+def override(*, data_dir: str | None = None, port: int | None = None) -> None:
+    """Lets options of a command stand over the environment, in this process and its children."""
+    for name, value in (("MOONPOOL_DATA_DIR", data_dir), ("MOONPOOL_PORT", port)):
+        if value is not None:
+            os.environ[name] = str(value)
+    settings.cache_clear()
+
+
+def child_environment(**more: str) -> dict[str, str]:
+    """The environment of a child process: this one's, with paths made absolute and this Python's
+    programs first on PATH, so that the child may run in another directory. `more` is laid over it.
+    """
+    now = settings()
+    programs = str(Path(sys.executable).parent)
+    env = dict(os.environ)
+    env["PATH"] = os.pathsep.join([programs, env.get("PATH", os.defpath)])
+    env["MOONPOOL_DATA_DIR"] = str(now.home)
+    env["MOONPOOL_PORT"] = str(now.port)
+    if now.catalogue is not None:
+        env["MOONPOOL_CATALOGUE"] = str(now.catalogue.expanduser().absolute())
+    return env | more
+
+
+def secret(name: str) -> str:
+    """A provider's secret: the variable `name`, or the content of the file that `{name}_FILE`
+    points at; empty if neither is set. Raises OSError if the file cannot be read."""
+    path = os.environ.get(f"{name}_FILE")
+    return Path(path).read_text().strip() if path else os.environ.get(name, "").strip()

@@ -1,0 +1,124 @@
+"""`/v1/jobs`: the queue, seen by its owner."""
+
+import time
+from collections.abc import Iterator
+
+import orjson
+from flask import Blueprint, Response, request
+
+from app.errors import InvalidRequest
+from app.events.log import QUEUED, Event, EventId, parse_id
+from app.ids import is_job_id
+from app.jobs.model import STATUS, JobRow
+from app.jobs.tail import Tail
+from app.web.auth import caller
+from app.web.front import Front
+from app.web.present import job_object, native_frame, queued_frame
+from app.web.sse import PING_S, TICK_S, client_gone, stream_response
+
+PAGE_MAX = 100
+CANCEL_WAIT_S = 1.5
+STATES = {status: state for state, status in STATUS.items()}
+
+
+def job_routes(front: Front) -> Blueprint:
+    """The blueprint of jobs."""
+    routes = Blueprint("jobs", __name__, url_prefix="/v1/jobs")
+
+    @routes.get("")
+    def list_jobs() -> Response:
+        limit = _limit()
+        before = request.args.get("after")
+        if before is not None and not is_job_id(before):
+            raise InvalidRequest("after must be a job id, the last of the page before", param="after")
+        rows = front.jobs.page(caller().tenant_id, before, _states(), limit + 1)
+        page = [job_object(row) for row in rows[:limit]]
+        return _json({
+            "object": "list",
+            "data": page,
+            "first_id": page[0]["id"] if page else None,
+            "last_id": page[-1]["id"] if page else None,
+            "has_more": len(rows) > limit,
+        })  # fmt: skip
+
+    @routes.get("/<job_id>")
+    def get_job(job_id: str) -> Response:
+        return _json(job_object(front.jobs.find(job_id, caller().tenant_id)))
+
+    @routes.get("/<job_id>/attempts")
+    def list_attempts(job_id: str) -> Response:
+        job = front.jobs.find(job_id, caller().tenant_id)
+        return _json({"object": "list", "data": front.jobs.attempts(job)})
+
+    @routes.post("/<job_id>/cancel")
+    def cancel_job(job_id: str) -> Response:
+        job = front.jobs.find(job_id, caller().tenant_id)
+        tail = front.tail(job.id, job.tenant_id, QUEUED)
+        try:
+            front.jobs.cancel(job)
+            until = time.monotonic() + CANCEL_WAIT_S
+            tail.catch_up()
+            while job.finished_s is None and not tail.ended and time.monotonic() < until:
+                tail.wait(until - time.monotonic())
+        finally:
+            tail.close()
+        return _json(job_object(front.jobs.find(job_id, job.tenant_id)))
+
+    @routes.get("/<job_id>/events")
+    def job_events(job_id: str) -> Response:
+        last = _place()
+        job = front.jobs.find(job_id, caller().tenant_id)
+        tail = front.tail(job.id, job.tenant_id, last or QUEUED)
+        frames = _frames(tail, job, last is None or last < QUEUED, request.environ)
+        return stream_response(frames, {"x-job-id": job.id})
+
+    return routes
+
+
+def _json(body: object) -> Response:
+    return Response(orjson.dumps(body), mimetype="application/json")
+
+
+def _place() -> EventId | None:
+    header, query = request.headers.get("Last-Event-ID"), request.args.get("starting_after")
+    if query is not None:
+        return parse_id(query, "starting_after")
+    return None if header is None else parse_id(header, "Last-Event-ID")
+
+
+def _limit() -> int:
+    text = request.args.get("limit", "20")
+    if not text.isdecimal() or not 1 <= int(text) <= PAGE_MAX:
+        raise InvalidRequest(f"limit must be a number from 1 to {PAGE_MAX}", param="limit")
+    return int(text)
+
+
+def _states() -> list[str] | None:
+    status = request.args.get("status")
+    if status is None:
+        return None
+    if status not in STATES:
+        raise InvalidRequest(f"status must be one of {', '.join(STATES)}", param="status")
+    return [STATES[status]]
+
+
+def _frames(tail: Tail, job: JobRow, from_start: bool, environ: dict[str, object]) -> Iterator[bytes]:
+    try:
+        if from_start:
+            yield queued_frame(job)
+        events: list[Event] = tail.catch_up()
+        silent_since = time.monotonic()
+        while True:
+            if events:
+                yield b"".join([native_frame(event) for event in events])
+                silent_since = time.monotonic()
+            elif time.monotonic() - silent_since >= PING_S:
+                yield b": ping\n\n"
+                silent_since = time.monotonic()
+            if tail.ended:
+                return
+            events = tail.wait(TICK_S)
+            if not events and client_gone(environ):
+                return
+    finally:
+        tail.close()

@@ -1,0 +1,152 @@
+"""A job's events as OpenAI's stream of completion chunks.
+
+Only `data:` frames, no ids: openai-python parses a comment that follows an `id:` as an empty event
+and fails. A keep-alive is a comment line without the blank line. A stream that is cut looks whole
+to the SDK, so each abnormal end says so in an error frame.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import orjson
+
+from app.errors import MoonpoolError
+from app.events.log import Event
+from app.jobs.model import Draft
+from app.jobs.tail import Tail
+from app.web.front import Front
+from app.web.problems import from_job_error
+from app.web.sse import PING_S, TICK_S, client_gone
+from app.web.waiting import first_error
+
+DONE = b"data: [DONE]\n\n"
+PING = b": ping\n"
+
+
+class ChunkStream:
+    """The chunks of one job. `leave`: cancel the job if the client goes before the end."""
+
+    def __init__(
+        self, front: Front, tail: Tail, draft: Draft, usage: bool, leave: bool,
+        environ: dict[str, Any],
+    ) -> None:  # fmt: skip
+        self._front, self._tail, self._draft = front, tail, draft
+        self._usage, self._leave, self._environ = usage, leave, environ
+        self._head = self._rest = b""
+        self._sent_text = False
+        self._over = False
+
+    def started(self) -> Iterator[bytes]:
+        """The frames, once the first of them or ten seconds of silence are there. A job that fails
+        before its first token raises here, so that the client gets a status and not a stream."""
+        first: list[Event] = []
+        try:
+            until = time.monotonic() + PING_S
+            while not first and time.monotonic() < until:
+                first = [e for e in self._tail.wait(TICK_S) if not self._begins(e)]
+                if not first and self._left():
+                    break
+            if first and first[0].name in ("failed", "expired"):
+                raise from_job_error(first_error(first[0].data))
+        except BaseException:
+            self._tail.close()
+            raise
+        return self._frames(first)
+
+    def _begins(self, event: Event) -> bool:
+        """Takes what the chunks share from an attempt's first event, which itself is not sent."""
+        if event.name not in ("started", "restarted"):
+            return False
+        if event.name == "restarted" and self._sent_text:
+            return False
+        self._begin(orjson.loads(event.data))
+        return True
+
+    def _begin(self, told: dict[str, Any]) -> None:
+        head = {
+            "id": "chatcmpl-" + self._draft.id.removeprefix("job_"),
+            "object": "chat.completion.chunk",
+            "created": told.get("created", 0),
+            "model": self._draft.model,
+            "system_fingerprint": None,
+        }
+        self._head = b"data: " + orjson.dumps(head)[:-1] + b',"choices":['
+        self._rest = b'],"usage":null}\n\n' if self._usage else b"]}\n\n"
+
+    def _frames(self, events: list[Event]) -> Iterator[bytes]:
+        try:
+            yield from self._all(events)
+        except GeneratorExit:
+            # The server closes the generator when a write has failed: the client has left.
+            self._cancel()
+            raise
+        finally:
+            self._tail.close()
+
+    def _all(self, events: list[Event]) -> Iterator[bytes]:
+        silent_since = time.monotonic()
+        while True:
+            out = b"".join([self._frame(event) for event in events])
+            if out:
+                yield out
+                silent_since = time.monotonic()
+            elif time.monotonic() - silent_since >= PING_S:
+                yield PING
+                silent_since = time.monotonic()
+            if self._over:
+                return
+            events = self._tail.wait(TICK_S)
+            if not events and self._left():
+                return
+
+    def _frame(self, event: Event) -> bytes:
+        name, data = event.name, event.data
+        if self._over:
+            return b""
+        if name == "delta":
+            self._sent_text = True
+            if not self._head:
+                self._begin({"created": int(time.time())})
+            between = self._rest + self._head
+            return self._head + data.replace(b"\n", between) + self._rest
+        if name == "usage":
+            if not self._usage:
+                return b""
+            return self._head + b'],"usage":' + data + b"}\n\n"
+        if name == "completed":
+            self._over = True
+            return DONE
+        if name == "started" or (name == "restarted" and self._begins(event)):
+            return b""
+        return self._abnormal(event)
+
+    def _abnormal(self, event: Event) -> bytes:
+        """The error frame of a stream that cannot go on."""
+        self._over = True
+        if event.name in ("restarted", "snapshot"):
+            place = f"/v1/jobs/{self._draft.id}/events"
+            error = from_job_error({
+                "message": "The stream was interrupted and its answer begins anew; "
+                f"the job goes on at {place}.",
+                "code": "stream_interrupted",
+            })  # fmt: skip
+        elif event.name == "cancelled":
+            error = MoonpoolError("The job was cancelled.", code="cancelled")
+        else:
+            error = from_job_error(first_error(event.data))
+        return b"data: " + orjson.dumps({"error": error.body()}) + b"\n\n"
+
+    def _left(self) -> bool:
+        if not client_gone(self._environ):
+            return False
+        self._cancel()
+        return True
+
+    def _cancel(self) -> None:
+        if self._leave and not self._tail.ended:
+            with suppress(MoonpoolError):
+                self._front.jobs.cancel(
+                    self._front.jobs.find(self._tail.job_id, self._tail.tenant_id)
+                )

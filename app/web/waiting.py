@@ -1,0 +1,48 @@
+"""Waiting for a whole answer while the client's connection stays open."""
+
+import time
+from typing import Any
+
+import orjson
+
+from app.jobs.tail import Tail
+from app.web.front import Front
+from app.web.problems import from_job_error
+from app.web.sse import TICK_S, client_gone
+
+
+def answer_when_done(
+    front: Front, tail: Tail, wait_s: float | None, leave: bool, environ: dict[str, Any]
+) -> bytes | None:
+    """The completion as JSON once the job has ended; None if that took longer than `wait_s`.
+
+    If the client goes away meanwhile and `leave` is set, the job is cancelled. Raises the error
+    of a job that failed.
+    """
+    until = None if wait_s is None else time.monotonic() + wait_s
+    try:
+        while not tail.ended:
+            left = TICK_S if until is None else min(TICK_S, until - time.monotonic())
+            if left <= 0:
+                return None
+            if not tail.wait(left) and leave and client_gone(environ):
+                front.jobs.cancel(front.jobs.find(tail.job_id, tail.tenant_id))
+                leave = False
+        return tail.result or _stored(front, tail)
+    finally:
+        tail.close()
+
+
+def _stored(front: Front, tail: Tail) -> bytes:
+    job = front.jobs.find(tail.job_id, tail.tenant_id)
+    if job.body is not None and job.state in ("completed", "cancelled"):
+        return job.body.encode()
+    if job.state == "cancelled":
+        cancelled = {"message": "The job was cancelled.", "code": "cancelled"}
+        raise from_job_error(cancelled)
+    raise from_job_error(job.error if isinstance(job.error, dict) else None)
+
+
+def first_error(data: bytes) -> Any:
+    """The error object in a terminal event's data."""
+    return orjson.loads(data).get("error")

@@ -1,0 +1,162 @@
+"""The provider calls of one attempt: each route in turn until one has said its first token."""
+
+import random
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import gevent
+
+from app.catalogue.model import Catalogue, Model, Route
+from app.settings import Settings
+from workers.inference.plan import next_step
+from workers.providers.base import Call, Chunk, Completion, ProviderError
+from workers.providers.registry import Providers
+
+
+class AllFailed(Exception):
+    """No route gave a first token; `failures` says why."""
+
+    def __init__(self, failures: list[tuple[str, ProviderError]]) -> None:
+        super().__init__("all providers failed")
+        self.failures = failures
+
+
+class Interrupted(Exception):
+    """A provider failed after its first token."""
+
+    def __init__(self, provider: str, error: ProviderError) -> None:
+        super().__init__(error.message)
+        self.provider, self.error = provider, error
+
+
+@dataclass(slots=True)
+class Way:
+    """A route and the model that is billed if it answers."""
+
+    model: Model
+    route: Route
+
+
+@dataclass(slots=True)
+class Calls:
+    """Makes the calls of one attempt and notes each in `made`, as `/attempts` shows them."""
+
+    settings: Settings
+    providers: Providers
+    ways: list[Way]
+    request: dict[str, Any]
+    attempt: int
+    made: list[dict[str, Any]] = field(default_factory=list)
+    answered: Way | None = None
+    first_token_s: float | None = None
+    usage: dict[str, Any] | None = None
+
+    def complete(self) -> Completion:
+        """A whole answer. Raises AllFailed."""
+        failures: list[tuple[int, ProviderError]] = []
+        while True:
+            way, call = self._next(failures)
+            try:
+                completion = self.providers.get(way.route.provider).complete(call)
+            except ProviderError as error:
+                self._failed(failures, way, error)
+                continue
+            self._spoke(way)
+            self.usage = completion.usage
+            self._ended("completed", None)
+            return completion
+
+    def stream(self) -> Iterator[Chunk]:
+        """The chunks of an answer. Raises AllFailed before the first, Interrupted after it."""
+        failures: list[tuple[int, ProviderError]] = []
+        while True:
+            way, call = self._next(failures)
+            held: list[Chunk] = []
+            chunks = self.providers.get(way.route.provider).stream(call)
+            try:
+                for chunk in chunks:
+                    self.usage = chunk.usage or self.usage
+                    if self.answered is None:
+                        held.append(chunk)
+                        if not any(map(_says, chunk.choices)):
+                            continue
+                        self._spoke(way)
+                        yield _joined(held)
+                    else:
+                        yield chunk
+            except ProviderError as error:
+                if self.answered is not None:
+                    self._ended(error.kind, error)
+                    raise Interrupted(way.route.provider, error) from error
+                self.usage = None
+                self._failed(failures, way, error)
+                continue
+            finally:
+                _close(chunks)
+            self._ended("completed", None)
+            return
+
+    def _next(self, failures: list[tuple[int, ProviderError]]) -> tuple[Way, Call]:
+        step = next_step(tuple(way.route for way in self.ways), failures, random.Random())  # noqa: S311
+        if step is None:
+            raise AllFailed([(self.ways[i].route.provider, error) for i, error in failures])
+        if step.wait_s:
+            gevent.sleep(step.wait_s)
+        way, settings = self.ways[step.index], self.settings
+        self.made.append({
+            "provider": way.route.provider,
+            "model": way.route.model,
+            "started_at": time.time(),
+        })  # fmt: skip
+        parameters = {**way.route.parameters, "attempt": self.attempt + len(failures)}
+        call = Call(self.request, way.route.model, parameters)
+        call.connect_timeout = settings.connect_timeout
+        call.first_token_timeout = settings.first_token_timeout
+        call.idle_timeout = settings.idle_timeout
+        return way, call
+
+    def _spoke(self, way: Way) -> None:
+        self.answered, self.first_token_s = way, time.monotonic()
+        self.made[-1]["ttft_ms"] = round((time.time() - self.made[-1]["started_at"]) * 1000, 1)
+
+    def _failed(
+        self, failures: list[tuple[int, ProviderError]], way: Way, error: ProviderError
+    ) -> None:
+        failures.append((self.ways.index(way), error))
+        self._ended(error.kind, error)
+
+    def _ended(self, outcome: str, error: ProviderError | None) -> None:
+        call = self.made[-1]
+        call["outcome"] = outcome
+        call["status"] = error.status if error else 200
+        call["error"] = error.message if error else None
+        call["latency_ms"] = round((time.time() - call["started_at"]) * 1000, 1)
+        call["usage"] = self.usage
+
+
+def ways_of(catalogue: Catalogue, model: Model, fallbacks: list[str]) -> list[Way]:
+    """All routes of a model, then those of its fallbacks."""
+    others = [catalogue.find(name) for name in fallbacks]
+    models = [model, *(other for other in others if other is not None)]
+    return [Way(one, route) for one in models for route in one.routes]
+
+
+def _says(choice: dict[str, Any]) -> bool:
+    """Whether a choice is more than the role that opens a stream."""
+    if choice.get("finish_reason"):
+        return True
+    return any(value for name, value in choice["delta"].items() if name != "role")
+
+
+def _joined(held: list[Chunk]) -> Chunk:
+    if len(held) == 1:
+        return held[0]
+    return Chunk([choice for chunk in held for choice in chunk.choices], held[-1].usage)
+
+
+def _close(chunks: Iterator[Chunk]) -> None:
+    close = getattr(chunks, "close", None)
+    if close is not None:
+        close()

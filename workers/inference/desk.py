@@ -1,0 +1,200 @@
+"""A worker process at work: claims jobs, runs each in a greenlet, settles them, stays alive.
+
+Bells and the process's own regular look both end in `answer`, which claims as many jobs as there
+are slots for; the slots bound what runs at once.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import gevent
+from gevent.lock import BoundedSemaphore
+
+from app.catalogue.load import catalogue
+from app.db.connect import Connection
+from app.db.group import GroupCommit, GroupFailed
+from app.events.publish import JobLog, Publisher
+from app.ids import new_id
+from app.jobs import store
+from app.jobs.model import Claimed, Outcome
+from app.queue import Bell
+from app.settings import Settings
+from app.telemetry import log
+from workers.inference.run import Attempt, Cancelled, Ended, Lost, Parts, Released
+from workers.providers.registry import Providers
+
+SETTLE_RETRY_S = (0.2, 0.5, 1.0, 2.0)
+
+
+@dataclass(slots=True)
+class Running:
+    """A job in this process. `calling` until its provider calls are over: only then may it be
+    thrown an exception."""
+
+    attempt: Attempt
+    greenlet: Any = None
+    calling: bool = True
+
+    def throw(self, error: type[BaseException]) -> None:
+        if self.calling and self.greenlet is not None:
+            self.calling = False
+            self.greenlet.kill(error, block=False)
+
+
+class Desk:
+    """The jobs of one worker process."""
+
+    def __init__(self, settings: Settings, lane: str) -> None:
+        self.settings, self.lane, self.worker_id = settings, lane, new_id("wrk")
+        self.running: dict[str, Running] = {}
+        self.draining = False
+        self._slots = BoundedSemaphore(settings.slots(lane))
+        self._free = settings.slots(lane)
+        self._bell = Bell(settings.broker)
+        models = catalogue(settings)
+        publisher = Publisher(settings.redis, self._fenced)
+        self._parts = Parts(settings, models, Providers(models), publisher)
+        self._claims: GroupCommit[tuple[str, int], list[Claimed]] = GroupCommit(
+            settings.postgres, "claim", self._claim_group
+        )
+        self._settles: GroupCommit[Outcome, bool] = GroupCommit(
+            settings.postgres, "settle", lambda c, o: store.settle_group(c, self.worker_id, o)
+        )
+        self._returns: GroupCommit[tuple[str, int, str, str], str | None] = GroupCommit(
+            settings.postgres, "requeue", _requeue_group
+        )
+
+    def answer(self, lane: str, count: int) -> None:
+        """Runs up to `count` jobs that wait in `lane`, those whose turn it is; returns when they
+        have ended."""
+        jobs: list[Any] = []
+        while count > 0 and not self.draining:
+            wanted = self._take_slots(count)
+            try:
+                claimed = self._claims.submit((lane, wanted))
+            except GroupFailed:
+                claimed = []
+            self._give_slots(wanted - len(claimed))
+            jobs += [self._start(job) for job in claimed]
+            if len(claimed) < wanted:
+                break
+            count -= wanted
+        gevent.joinall(jobs)
+
+    @property
+    def free_slots(self) -> int:
+        return self._free
+
+    def cancel(self, job_id: str) -> None:
+        """Ends a running job's provider call; what it produced is billed."""
+        running = self.running.get(job_id)
+        if running is not None:
+            running.throw(Cancelled)
+
+    def lose(self, job_id: str) -> None:
+        """Drops a job that another worker has, or will have."""
+        running = self.running.get(job_id)
+        if running is not None:
+            running.throw(Lost)
+
+    def snapshot(self, job_id: str) -> None:
+        """Writes a running job's answer so far into its log."""
+        running = self.running.get(job_id)
+        if running is not None and running.calling:
+            running.attempt.relay.write_snapshot()
+
+    def drain(self, patience_s: float) -> None:
+        """Claims no more; lets jobs finish for a while, then hands back those that still run."""
+        self.draining = True
+        with gevent.Timeout(patience_s, False):
+            while self.running:
+                gevent.joinall([r.greenlet for r in self.running.values() if r.greenlet], count=1)
+        for running in list(self.running.values()):
+            running.throw(Released)
+        gevent.joinall([r.greenlet for r in list(self.running.values())], timeout=patience_s + 5)
+        self._parts.publisher.drain(2.0)
+
+    def _take_slots(self, count: int) -> int:
+        self._slots.acquire()
+        taken = 1
+        while taken < count and self._slots.acquire(blocking=False):
+            taken += 1
+        self._free -= taken
+        return taken
+
+    def _give_slots(self, count: int) -> None:
+        self._free += count
+        for _ in range(count):
+            self._slots.release()
+
+    def _start(self, job: Claimed) -> Any:
+        running = Running(Attempt(self._parts, job))
+        self.running[job.id] = running
+        running.greenlet = gevent.spawn(self._run, running)
+        return running.greenlet
+
+    def _run(self, running: Running) -> None:
+        job = running.attempt.job
+        try:
+            ended = running.attempt.run()
+            running.calling = False
+            self._finish(running.attempt, ended)
+        except (Cancelled, Released, Lost):
+            # Thrown before the attempt began: its row is still running, the heartbeat returns it.
+            log("worker").warning("job dropped at its start", job_id=job.id)
+        finally:
+            self.running.pop(job.id, None)
+            self._give_slots(1)
+
+    def _finish(self, attempt: Attempt, ended: Ended) -> None:
+        job = attempt.job
+        if ended.outcome is not None:
+            if self._until_committed(self._settles, ended.outcome):
+                attempt.tell(ended.outcome)
+        elif ended.handed_back != "lost":
+            item = (job.id, job.attempt, ended.calls, ended.handed_back)
+            lane = self._until_committed(self._returns, item)
+            if lane is not None:
+                self._bell.ring(lane, [job.id])
+
+    def _until_committed(self, group: GroupCommit[Any, Any], item: Any) -> Any:
+        """Tries until Postgres has taken `item`: it is fenced by its attempt, so again is safe."""
+        tries = 0
+        while True:
+            try:
+                return group.submit(item)
+            except GroupFailed as failed:
+                log("worker").warning("not committed yet", error=str(failed), count=tries)
+                gevent.sleep(SETTLE_RETRY_S[min(tries, len(SETTLE_RETRY_S) - 1)])
+                tries += 1
+
+    def _claim_group(
+        self, connection: Connection, asked: list[tuple[str, int]]
+    ) -> list[list[Claimed]]:
+        lanes = {lane for lane, _ in asked}
+        got = {
+            lane: store.claim(
+                connection, lane, self.worker_id, sum(n for at, n in asked if at == lane)
+            )
+            for lane in lanes
+        }
+        shares = []
+        for lane, count in asked:
+            shares.append(got[lane][:count])
+            got[lane] = got[lane][count:]
+        return shares
+
+    def _fenced(self, job_log: JobLog) -> None:
+        running = self.running.get(job_log.job_id)
+        if running is not None and running.attempt.job.attempt == job_log.attempt:
+            running.throw(Lost)
+
+
+def _requeue_group(
+    connection: Connection, items: list[tuple[str, int, str, str]]
+) -> list[str | None]:
+    lanes: dict[str, str] = {}
+    for outcome in {item[3] for item in items}:
+        jobs = [(job_id, attempt, calls) for job_id, attempt, calls, how in items if how == outcome]
+        lanes.update(store.requeue(connection, list(jobs), outcome))
+    return [lanes.get(item[0]) for item in items]

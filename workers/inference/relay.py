@@ -1,0 +1,83 @@
+"""One attempt's way to those who listen: gathers its answer and writes its event log."""
+
+from typing import Any
+
+import orjson
+
+from app.events.log import QUEUED
+from app.events.publish import JobLog, Publisher
+from app.jobs.model import Claimed
+from app.jobs.tail import snapshot
+from workers.providers.base import Chunk, Completion
+from workers.providers.collect import Collector
+
+
+class Relay:
+    """`quiet` jobs have a client that waits for the whole answer: nothing is written before the
+    end, which spares two writes a job."""
+
+    def __init__(self, publisher: Publisher, job: Claimed) -> None:
+        self._publisher, self._job = publisher, job
+        self._quiet = job.door == "sync"
+        self._collector = Collector()
+        self._whole: Completion | None = None
+        self._log = JobLog(job.id, job.attempt, lambda: snapshot(self.choices()))
+        self.spoke = False
+
+    def started(self) -> None:
+        """Writes `started`, or `restarted` where an earlier attempt may have been heard."""
+        data: dict[str, Any] = {
+            "job_id": self._job.id,
+            "attempt": self._job.attempt,
+            "model": self._job.model,
+            "created": int(self._job.created_s),
+        }
+        name = "started"
+        if self._job.attempt > 1:
+            name, data["discard_after"] = "restarted", str(QUEUED)
+        self._log.event(name, orjson.dumps(data))
+        if not self._quiet:
+            self._publisher.wrote(self._log)
+
+    def chunk(self, chunk: Chunk) -> None:
+        """Passes on what one read from the provider gave."""
+        choices = chunk.choices
+        if choices:
+            self.spoke = True
+            self._collector.add(choices)
+            self._log.delta([orjson.dumps(choice) for choice in choices])
+            self._publisher.wrote(self._log)
+
+    def whole(self, completion: Completion) -> None:
+        """Takes an answer that came in one piece."""
+        self._whole = completion
+
+    def choices(self) -> list[dict[str, Any]]:
+        """The answer so far."""
+        return self._whole.choices if self._whole is not None else self._collector.choices()
+
+    def text(self) -> str:
+        """The text of the answer so far, all choices."""
+        texts = [choice["message"].get("content") for choice in self.choices()]
+        return "".join(text for text in texts if isinstance(text, str))
+
+    def write_snapshot(self) -> None:
+        """Writes the answer so far as an event, for a reader whose place the log no longer holds."""
+        self._log.event("snapshot", snapshot(self.choices()))
+        self._publisher.wrote(self._log)
+
+    def last_seq(self) -> int:
+        """The seq of the terminal event to come: all that waits, `usage`, then itself."""
+        return self._log.last_seq_after(2)
+
+    def ended(self, state: str, usage: bytes, error: bytes, result: bytes | None) -> None:
+        """Writes `usage` and the terminal event; call it after the commit."""
+        self._log.event("usage", usage)
+        data = b'{"job_id":"%b","status":"%b","error":%b,"usage":%b}'
+        self._log.event(state, data % (self._job.id.encode(), state.encode(), error, usage))
+        self._log.result = result if self._quiet else None
+        self._publisher.wrote(self._log)
+
+    def flush(self) -> None:
+        """Lets what a quiet job has gathered be written, since its attempt ends without an end."""
+        self._publisher.wrote(self._log)

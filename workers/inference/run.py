@@ -1,0 +1,159 @@
+"""The story of one attempt of one job, from its claim to its terminal event."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import gevent
+import orjson
+
+from app.catalogue.model import Catalogue, Model
+from app.events.publish import Publisher
+from app.jobs.model import MAX_STRIKES, Claimed, EndState, Outcome
+from app.settings import Settings
+from workers.inference.account import NO_TOKENS, bill, told_or_estimated
+from workers.inference.calls import AllFailed, Calls, Interrupted, ways_of
+from workers.inference.relay import Relay
+from workers.inference.request import provider_request
+from workers.inference.verdicts import all_failed, deadline, interrupted, no_model
+from workers.providers.registry import Providers
+
+
+class Cancelled(BaseException):
+    """Thrown into a job whose client wants it to end."""
+
+
+class Released(BaseException):
+    """Thrown into a job that a stopping worker hands back."""
+
+
+class Lost(BaseException):
+    """Thrown into a job that belongs to another worker by now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What every job of a worker process works with."""
+
+    settings: Settings
+    catalogue: Catalogue
+    providers: Providers
+    publisher: Publisher
+
+
+@dataclass(slots=True)
+class Ended:
+    """How an attempt ended: an outcome to settle, or one of 'interrupted', 'released', 'lost'."""
+
+    outcome: Outcome | None
+    handed_back: str = ""
+    calls: str = "[]"
+
+
+class Attempt:
+    """One attempt. `run` makes the provider calls and says how it ended; `tell` writes the
+    terminal event once that is committed."""
+
+    def __init__(self, parts: Parts, job: Claimed) -> None:
+        self.job, self.relay = job, Relay(parts.publisher, job)
+        self._parts = parts
+        self._began = time.monotonic()
+        self._calls: Calls | None = None
+        self._usage = self._error = b"null"
+        self._body: bytes | None = None
+
+    def run(self) -> Ended:
+        """Runs the job to its end. Raises nothing."""
+        job = self.job
+        self.relay.started()
+        try:
+            with gevent.Timeout(max(job.left_s, 0.001)):
+                return self._answer()
+        except gevent.Timeout:
+            return self._end("failed", deadline(self._parts.settings.total_timeout))
+        except Cancelled:
+            return self._end("cancelled", None)
+        except Released:
+            return self._hand_back("released")
+        except Lost:
+            return self._hand_back("lost")
+        except AllFailed as failed:
+            return self._end("failed", all_failed(job.model, failed.failures))
+        except Interrupted as cut:
+            if job.door == "stream" or job.strikes + 1 >= MAX_STRIKES:
+                return self._end("failed", interrupted(cut))
+            return self._hand_back("interrupted")
+
+    def tell(self, outcome: Outcome) -> None:
+        """Writes the terminal event of an attempt that stands."""
+        self.relay.ended(outcome.state, self._usage, self._error, self._body)
+
+    def _answer(self) -> Ended:
+        parts, job = self._parts, self.job
+        asked: dict[str, Any] = orjson.loads(job.request)
+        options = {**(asked.get("extra_body") or {}), **asked}
+        model = parts.catalogue.find(asked.get("model"), options.get("provider"))
+        if model is None:
+            return self._end("failed", no_model(job.model))
+        ways = ways_of(parts.catalogue, model, options.get("fallbacks") or [])
+        request = provider_request(asked, model)
+        calls = Calls(parts.settings, parts.providers, ways, request, job.attempt)
+        self._calls = calls
+        if job.door == "sync":
+            self.relay.whole(calls.complete())
+        else:
+            for chunk in calls.stream():
+                self.relay.chunk(chunk)
+        return self._end("completed", None)
+
+    def _end(self, state: EndState, error: dict[str, Any] | None) -> Ended:
+        job, calls = self.job, self._calls
+        answered = calls.answered.model if calls is not None and calls.answered else None
+        owes: Model | None = answered if state in ("completed", "cancelled") else None
+        usage = NO_TOKENS
+        if calls is not None and answered is not None:
+            usage = told_or_estimated(calls.usage, job.request, self.relay.text())
+        elif state == "cancelled" and calls is not None and calls.made:
+            # Its call was under way, so the prompt has been read.
+            owes = calls.ways[0].model
+            usage = told_or_estimated(None, job.request, "")
+        now = time.monotonic()
+        first = calls.first_token_s if calls is not None else None
+        ttft_ms = None if first is None else job.age_ms + (first - self._began) * 1000
+        billed = bill(usage, owes, job.hold, job.age_ms + (now - self._began) * 1000, ttft_ms)
+        self._usage = orjson.dumps(billed.usage)
+        self._error = orjson.dumps(error)
+        choices = self.relay.choices()
+        if choices:
+            self._body = orjson.dumps(self._completion(choices, billed.usage))
+        return Ended(
+            Outcome(
+                id=job.id,
+                attempt=job.attempt,
+                state=state,
+                last_seq=self.relay.last_seq(),
+                body=self._body.decode() if self._body else None,
+                error=self._error.decode() if error else None,
+                usage=self._usage.decode(),
+                cost=billed.cost,
+                calls=self._made(),
+            )
+        )
+
+    def _completion(self, choices: list[dict[str, Any]], usage: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "id": "chatcmpl-" + self.job.id.removeprefix("job_"),
+            "object": "chat.completion",
+            "created": int(self.job.created_s),
+            "model": self.job.model,
+            "system_fingerprint": None,
+            "choices": choices,
+            "usage": usage,
+        }
+
+    def _hand_back(self, how: str) -> Ended:
+        self.relay.flush()
+        return Ended(None, how, self._made())
+
+    def _made(self) -> str:
+        return orjson.dumps(self._calls.made if self._calls else []).decode()

@@ -1,0 +1,92 @@
+"""The seam between the job line and whoever answers: `Provider`, what it takes, gives and raises."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+ErrorKind = Literal[
+    "connect",  # no connection, or it broke before an answer
+    "timeout",  # no first token, or none for too long
+    "rate_limited",  # 429
+    "unavailable",  # 5xx
+    "auth",  # our key was refused
+    "invalid",  # the provider refuses this request
+    "incomplete",  # the stream ended without a finish reason
+    "protocol",  # an answer that is not of the agreed form
+]
+
+RETRYABLE: frozenset[str] = frozenset(
+    {"connect", "timeout", "rate_limited", "unavailable", "incomplete", "protocol"}
+)
+
+
+class ProviderError(Exception):
+    """A provider call that failed.
+
+    `retryable`: whether another try, here or elsewhere, can help. `retry_after`: seconds the
+    provider asks to wait. `status`: its HTTP status where it gave one.
+    """
+
+    def __init__(
+        self,
+        kind: ErrorKind,
+        message: str,
+        *,
+        retryable: bool | None = None,
+        retry_after: float | None = None,
+        status: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+        self.retryable = kind in RETRYABLE if retryable is None else retryable
+        self.retry_after = retry_after
+        self.status = status
+
+
+@dataclass(slots=True)
+class Call:
+    """One provider call.
+
+    `request` is the OpenAI-form body without Moonpool's own fields; `model` is the provider's
+    name of the model; `parameters` come from the catalogue's route. Timeouts are in seconds.
+    """
+
+    request: dict[str, Any]
+    model: str
+    parameters: dict[str, Any] = field(default_factory=dict)
+    connect_timeout: float = 5.0
+    first_token_timeout: float = 60.0
+    idle_timeout: float = 30.0
+
+
+@dataclass(slots=True)
+class Chunk:
+    """What one read from a stream gave.
+
+    `choices`: OpenAI chunk choices in order (`index`, `delta`, `finish_reason`, perhaps
+    `logprobs`). `usage`: OpenAI usage, once, where the provider tells it.
+    """
+
+    choices: list[dict[str, Any]]
+    usage: dict[str, Any] | None = None
+
+
+@dataclass(slots=True)
+class Completion:
+    """A whole answer: `choices` with `message` and `finish_reason`; `usage` or None if untold."""
+
+    choices: list[dict[str, Any]]
+    usage: dict[str, Any] | None
+
+
+class Provider(Protocol):
+    """One way to get a completion. Both methods raise ProviderError and nothing else.
+
+    A stream that ends before each choice has a finish reason raises `incomplete`. Closing the
+    iterator (`close()`, or an exception thrown at a yield) ends the provider call at once.
+    """
+
+    def complete(self, call: Call) -> Completion: ...
+
+    def stream(self, call: Call) -> Iterator[Chunk]: ...
