@@ -1,18 +1,18 @@
 """Errors that a client may see, each with the status and shape it is answered with.
 
-    MoonpoolError
-    ├── InvalidRequest      400  bad JSON or a wrong field, its path in `param`
-    ├── Unauthorized        401  missing, wrong, revoked or expired key
-    ├── NoCredit            402  the wallet does not cover the hold
-    ├── NotFound            404  not there, or another tenant's
-    ├── ModelNotFound       404  no such model
-    ├── TooLarge            413  body over the limit
-    ├── UnsupportedEncoding 415  compressed or non-JSON request body
-    ├── RateLimited         429  every provider that may answer asks to wait
-    ├── ProvidersFailed     502  every route was tried
-    ├── Overloaded          503  the lane's backlog is at its bound
-    ├── Unavailable         503  a part the promise needs is away
-    └── DeadlinePassed      504  the job ran out of time
+MoonpoolError
+├── InvalidRequest      400  bad JSON or a wrong field, its path in `param`
+├── Unauthorized        401  missing, wrong, revoked or expired key
+├── NoCredit            402  the wallet does not cover the hold
+├── NotFound            404  not there, or another tenant's
+├── ModelNotFound       404  no such model
+├── TooLarge            413  body over the limit
+├── UnsupportedEncoding 415  compressed or non-JSON request body
+├── RateLimited         429  every provider that may answer asks to wait
+├── ProvidersFailed     502  every route was tried
+├── Overloaded          503  the lane's backlog is at its bound
+├── Unavailable         503  a part the promise needs is away
+└── DeadlinePassed      504  the job ran out of time
 """
 
 from typing import Any

@@ -35,5 +35,5 @@ def usd_text(nanos: int) -> str:
 
 
 def cost_nanos(tokens: int, price: int) -> int:
-    """What `tokens` cost at `price` nano-dollars per million tokens, rounded up to a nano-dollar."""
+    """What `tokens` cost at `price` nano-dollars per million, rounded up to a nano-dollar."""
     return -(-tokens * price // MILLION)

@@ -15,7 +15,7 @@ from redis.exceptions import ConnectionError as RedisGone
 CONNECT_TIMEOUT_S = 1.0
 READ_BYTES = 65536
 
-__all__ = ["ReplyError", "RedisGone", "Wire"]
+__all__ = ["RedisGone", "ReplyError", "Wire", "pack"]
 
 ReplyError = hiredis.ReplyError
 
@@ -27,8 +27,9 @@ class Wire:
         """Connects. `timeout_s` bounds each read and write; None waits for ever."""
         self._reader = hiredis.Reader()
         try:
-            self._socket = _connect(parse_url(url))
-            self._greet(parse_url(url))
+            target: dict[str, Any] = parse_url(url)  # type: ignore[no-untyped-call]
+            self._socket = _connect(target)
+            self._greet(target)
             self._socket.settimeout(timeout_s)
         except (OSError, ReplyError) as error:
             raise RedisGone(str(error)) from error
@@ -50,7 +51,7 @@ class Wire:
         return replies
 
     def replies(self, packed: bytes, count: int) -> list[Any]:
-        """Sends packed commands and returns `count` replies, errors among them. Raises RedisGone."""
+        """Sends packed commands and returns `count` replies, errors too. Raises RedisGone."""
         self.send(packed)
         return [self.read() for _ in range(count)]
 

@@ -101,9 +101,12 @@ class Settings(BaseSettings):
 
     @cached_property
     def socket_dir(self) -> Path:
-        """Where the embedded parts put their sockets: in the data directory if the path fits."""
+        """Where the embedded parts put their sockets: in the data directory if the path fits.
+
+        libpq takes a comma in it for the end of one host and the start of the next.
+        """
         inside = self.home / "run"
-        if len(os.fsencode(inside)) <= SOCKET_PATH_MAX:
+        if len(os.fsencode(inside)) <= SOCKET_PATH_MAX and "," not in str(inside):
             return inside
         digest = hashlib.sha256(os.fsencode(self.home)).hexdigest()[:12]
         return Path(tempfile.gettempdir()) / f"moonpool-{digest}"

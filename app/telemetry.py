@@ -10,10 +10,35 @@ from typing import Any
 
 import structlog
 
-FIELDS = frozenset(
-    "event level timestamp logger job_id attempt lane worker tenant_id key_id model provider kind "
-    "status code count seconds error exception port path stopped signal state name url reason".split()
-)
+FIELDS = frozenset({
+    "attempt",
+    "code",
+    "count",
+    "error",
+    "event",
+    "exception",
+    "job_id",
+    "key_id",
+    "kind",
+    "lane",
+    "level",
+    "logger",
+    "model",
+    "name",
+    "path",
+    "port",
+    "provider",
+    "reason",
+    "seconds",
+    "signal",
+    "state",
+    "status",
+    "stopped",
+    "tenant_id",
+    "timestamp",
+    "url",
+    "worker",
+})  # fmt: skip
 
 
 def _allow(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -48,12 +48,12 @@ def desk() -> Desk:
     return _desk
 
 
-@signals.setup_logging.connect
+@signals.setup_logging.connect  # type: ignore[untyped-decorator]
 def _logs(**_: Any) -> None:
     configure_logs(settings().log_level)
 
 
-@signals.worker_init.connect
+@signals.worker_init.connect  # type: ignore[untyped-decorator]
 def _open_desk(**_: Any) -> None:
     global _desk, _heartbeat
     _desk = Desk(settings(), settings().lane)
@@ -64,19 +64,19 @@ def _open_desk(**_: Any) -> None:
     gc.set_threshold(*GC_THRESHOLDS)
 
 
-@signals.worker_shutting_down.connect
+@signals.worker_shutting_down.connect  # type: ignore[untyped-decorator]
 def _drain(**_: Any) -> None:
     """Runs at SIGTERM, before the pool waits for its tasks: they end when their jobs have."""
     gevent.spawn(desk().drain, settings().drain_seconds)
 
 
-@signals.worker_shutdown.connect
+@signals.worker_shutdown.connect  # type: ignore[untyped-decorator]
 def _close_desk(**_: Any) -> None:
     if _heartbeat is not None:
         _heartbeat.stop()
 
 
-class GroupedEvents(StartStopStep):
+class GroupedEvents(StartStopStep):  # type: ignore[misc]
     """Sends task events in groups. Under gevent Celery sends each by itself, which costs a hot
     worker more than a third of its peak; for its asyncio-like hub it groups them, as here."""
 
@@ -105,4 +105,3 @@ class GroupedEvents(StartStopStep):
 
 
 app.steps["consumer"].add(GroupedEvents)
-

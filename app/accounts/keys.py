@@ -21,9 +21,7 @@ class KeyRing:
     """Finds a key's principal. Entries are keyed by the sha256 of the whole key, so that two keys
     with a common beginning never meet; unknown keys are remembered as such for as long."""
 
-    def __init__(
-        self, find: Callable[[bytes], tuple[str, str] | None], trust_s: float
-    ) -> None:
+    def __init__(self, find: Callable[[bytes], tuple[str, str] | None], trust_s: float) -> None:
         self._find, self._trust_s = find, trust_s
         self._known: dict[bytes, tuple[float, Principal | None]] = {}
 

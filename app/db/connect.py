@@ -16,7 +16,9 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 def connect(url: str, name: str = "moonpool", *, options: str = "") -> Connection:
     """Connects; `name` is what `pg_stat_activity` shows. Raises psycopg.OperationalError."""
-    guards = "-c statement_timeout=30s -c lock_timeout=10s -c idle_in_transaction_session_timeout=30s"
+    guards = (
+        "-c statement_timeout=30s -c lock_timeout=10s -c idle_in_transaction_session_timeout=30s"
+    )
     return psycopg.connect(
         url,
         autocommit=True,

@@ -45,7 +45,7 @@ def migrate(url: str) -> list[str]:
         scripts = _scripts()
         for name in pending(connection):
             with connection.transaction():
-                connection.execute(sql.SQL(scripts[name]))  # type: ignore[arg-type]
+                connection.execute(sql.SQL(scripts[name]))
                 connection.execute("INSERT INTO migration (name) VALUES (%s)", (name,))
             applied.append(name)
     return applied

@@ -37,6 +37,4 @@ class Reads:
                 self._free.append(connection)
                 return answer
         except (psycopg.OperationalError, gevent.Timeout) as error:
-            raise Unavailable(
-                "The database does not answer; try again.", retry_after=2
-            ) from error
+            raise Unavailable("The database does not answer; try again.", retry_after=2) from error

@@ -1,4 +1,4 @@
-"""Follows a job's log from any point: what is in the stream, then what comes live, without holes."""
+"""Follows a job's log from any point: what the stream holds, then what comes live, no holes."""
 
 from collections.abc import Iterator
 

@@ -111,7 +111,7 @@ class Hub:
 
 
 def on_message(hub: Hub, channel: str, handle: Callable[[bytes], None]) -> Any:
-    """Calls `handle` with each message of a channel, in a greenlet of its own, which is returned."""
+    """Calls `handle` with each message of a channel, in a greenlet, which is returned."""
     watch = hub.watch(channel)
 
     def listen() -> None:

@@ -69,7 +69,7 @@ class JobLog:
         return events
 
     def last_seq_after(self, more: int) -> int:
-        """The seq that the last event will have once all that waits and `more` events are written."""
+        """The seq of the last event once all that waits, and `more` events, are written."""
         return self.seq + len(self.pending) + self.gap + more
 
 

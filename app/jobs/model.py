@@ -30,7 +30,7 @@ MAX_STRIKES = 3
 
 @dataclass(slots=True)
 class Draft:
-    """A job on its way to admission. `hold` is nano-dollars, `deadline_s` seconds from admission."""
+    """A job on its way to admission. `hold`: nano-dollars; `deadline_s`: seconds from then."""
 
     id: str
     tenant_id: str

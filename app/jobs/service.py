@@ -1,5 +1,6 @@
 """What the doors do with jobs: admit, look up, cancel. The bell is rung after the commit."""
 
+from functools import partial
 from typing import Any
 
 import gevent
@@ -81,7 +82,8 @@ class Jobs:
             drafts = list(self._doubtful)
             try:
                 for draft in drafts:
-                    job = self._reads.run(lambda c, d=draft: store.find_job(c, d.id, d.tenant_id))
+                    find = partial(store.find_job, job_id=draft.id, tenant_id=draft.tenant_id)
+                    job = self._reads.run(find)
                     if job is not None:
                         self.cancel(job)
                     self._doubtful.remove(draft)
@@ -152,4 +154,3 @@ def _with_redis(url: str, *commands: bytes) -> None:
         log("jobs").warning("redis away", error=str(error))
     finally:
         wire.close()
-

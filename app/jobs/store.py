@@ -1,6 +1,6 @@
 """The job line's statements. Those named `*_group` take all that waits at once."""
 
-from typing import Any
+from typing import Any, LiteralString
 
 import orjson
 
@@ -8,12 +8,12 @@ from app.db.connect import Connection
 from app.jobs.model import Claimed, Draft, JobRow, Outcome, Verdict
 
 _ADMIT = (
-    "SELECT admit(%s::text[],%s::text[],%s::text[],%s::text[],%s::text[],%s::text[],%s::text[],"
-    "%s::text[],%s::text[],%s::text[],%s::bigint[],%s::float8[],%s::int[])"
+    "SELECT admit(%b::text[],%b::text[],%b::text[],%b::text[],%b::text[],%b::text[],%b::text[],"
+    "%b::text[],%b::text[],%b::text[],%b::bigint[],%b::float8[],%b::int[])"
 )
 _SETTLE = (
-    "SELECT settle(%s::text,%s::text[],%s::int[],%s::text[],%s::int[],%s::text[],%s::text[],"
-    "%s::text[],%s::bigint[],%s::text[])"
+    "SELECT settle(%s::text,%b::text[],%b::int[],%b::text[],%b::int[],%b::text[],%b::text[],"
+    "%b::text[],%b::bigint[],%b::text[])"
 )
 
 
@@ -64,7 +64,7 @@ def requeue(
     `outcome`: 'lost' or 'interrupted' add a strike, 'released' does not.
     """
     rows = connection.execute(
-        "SELECT id, lane FROM requeue(%s::text[], %s::int[], %s::text, %s::text[])",
+        "SELECT id, lane FROM requeue(%b::text[], %b::int[], %s::text, %b::text[])",
         ([j[0] for j in jobs], [j[1] for j in jobs], outcome, [j[2] for j in jobs]),
     )
     return [(row[0], row[1]) for row in rows]
@@ -77,7 +77,7 @@ def void(
     """Ends jobs that no worker runs and releases their holds; returns the ids that it ended."""
     text = orjson.dumps(error).decode() if error else None
     rows = connection.execute(
-        "SELECT void(%s::text[], %s::text, %s::text, %s::text, %s::text)",
+        "SELECT void(%b::text[], %s::text, %s::text, %s::text, %s::text)",
         (ids, from_state, end_state, text, by),
     )
     return [row[0] for row in rows]
@@ -92,32 +92,34 @@ def ask_cancel(connection: Connection, job_id: str) -> str | None:
     return row[0] if row else None
 
 
-_JOB_COLUMNS = """
+_JOBS: LiteralString = """
     SELECT j.id, j.tenant_id, j.kind, j.lane, j.door, j.model, j.metadata,
-           coalesce(r.state, o.state, 'queued'), coalesce(r.attempt, o.attempt, 0),
+           coalesce(r.state, o.state, 'queued') AS state, coalesce(r.attempt, o.attempt, 0),
            coalesce(r.last_seq, 0), o.owner, coalesce(o.cancel, false),
            extract(epoch FROM j.created_at)::float8,
            extract(epoch FROM coalesce(r.started_at, o.started_at))::float8,
-           extract(epoch FROM r.finished_at)::float8, r.body, r.error, r.usage
+           extract(epoch FROM r.finished_at)::float8, r.body, r.error, r.usage,
+           CASE WHEN %(place)s AND r.id IS NULL AND o.state = 'queued' THEN (
+               SELECT count(*) FROM open_job AS q WHERE q.lane = o.lane AND q.state = 'queued'
+               AND (q.start_tag, q.id) <= (o.start_tag, o.id)) END
+    FROM job AS j LEFT JOIN open_job AS o USING (id) LEFT JOIN result AS r USING (id)
+    WHERE j.tenant_id = %(tenant)s
 """
-_JOB_FROM = " FROM job AS j LEFT JOIN open_job AS o USING (id) LEFT JOIN result AS r USING (id) "
 
 
-def _job_row(row: tuple[Any, ...], position: int | None) -> JobRow:
-    metadata, error, usage = (orjson.loads(row[i]) if row[i] else None for i in (6, 16, 17))
-    return JobRow(*row[:6], metadata, *row[7:16], error, usage, position)
+def _job_row(row: tuple[Any, ...]) -> JobRow:
+    fields = list(row)
+    for json_field in (6, 16, 17):
+        fields[json_field] = orjson.loads(row[json_field]) if row[json_field] else None
+    return JobRow(*fields)
 
 
 def find_job(connection: Connection, job_id: str, tenant_id: str) -> JobRow | None:
     """A tenant's job with its place in the queue, or None if it is not there or another's."""
     row = connection.execute(
-        _JOB_COLUMNS + ", CASE WHEN r.id IS NULL AND o.state = 'queued' THEN "
-        "(SELECT count(*) FROM open_job AS q WHERE q.lane = o.lane AND q.state = 'queued' "
-        "AND (q.start_tag, q.id) <= (o.start_tag, o.id)) END"
-        + _JOB_FROM + "WHERE j.id = %s AND j.tenant_id = %s",
-        (job_id, tenant_id),
-    ).fetchone()  # fmt: skip
-    return _job_row(row[:18], row[18]) if row else None
+        _JOBS + "AND j.id = %(id)s", {"place": True, "tenant": tenant_id, "id": job_id}
+    ).fetchone()
+    return _job_row(row) if row else None
 
 
 def list_jobs(
@@ -125,13 +127,13 @@ def list_jobs(
 ) -> list[JobRow]:
     """A tenant's jobs, newest first, those before the id `before`, in any of `states`."""
     rows = connection.execute(
-        _JOB_COLUMNS + _JOB_FROM + "WHERE j.tenant_id = %(t)s "
-        "AND (%(b)s::text IS NULL OR j.id < %(b)s) "
-        "AND (%(s)s::text[] IS NULL OR coalesce(r.state, o.state, 'queued') = ANY (%(s)s)) "
-        "ORDER BY j.id DESC LIMIT %(n)s",
-        {"t": tenant_id, "b": before, "s": states, "n": limit},
-    )
-    return [_job_row(row, None) for row in rows]
+        _JOBS + "AND (%(before)s::text IS NULL OR j.id < %(before)s) "
+        "AND (%(states)s::text[] IS NULL "
+        "OR coalesce(r.state, o.state, 'queued') = ANY (%(states)s)) "
+        "ORDER BY j.id DESC LIMIT %(limit)s",
+        {"place": False, "tenant": tenant_id, "before": before, "states": states, "limit": limit},
+    )  # fmt: skip
+    return [_job_row(row) for row in rows]
 
 
 def attempts_of(connection: Connection, job_id: str) -> list[dict[str, Any]]:

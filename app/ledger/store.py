@@ -32,7 +32,7 @@ def add_credit(connection: Connection, tenant_id: str, nanos: int, note: str) ->
 
 def balance(connection: Connection, tenant_id: str) -> Balance:
     """What a tenant has."""
-    rows = dict(
+    rows: dict[str, int] = dict(
         connection.execute(
             "SELECT kind, balance FROM account WHERE tenant_id = %s", (tenant_id,)
         ).fetchall()

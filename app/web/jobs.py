@@ -30,7 +30,7 @@ def job_routes(front: Front) -> Blueprint:
         limit = _limit()
         before = request.args.get("after")
         if before is not None and not is_job_id(before):
-            raise InvalidRequest("after must be a job id, the last of the page before", param="after")
+            raise InvalidRequest("after must be a job id: the last_id of a page", param="after")
         rows = front.jobs.page(caller().tenant_id, before, _states(), limit + 1)
         page = [job_object(row) for row in rows[:limit]]
         return _json({
@@ -102,7 +102,9 @@ def _states() -> list[str] | None:
     return [STATES[status]]
 
 
-def _frames(tail: Tail, job: JobRow, from_start: bool, environ: dict[str, object]) -> Iterator[bytes]:
+def _frames(
+    tail: Tail, job: JobRow, from_start: bool, environ: dict[str, object]
+) -> Iterator[bytes]:
     try:
         if from_start:
             yield queued_frame(job)

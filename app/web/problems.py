@@ -67,7 +67,9 @@ def invalid(error: ValidationError) -> errors.InvalidRequest:
     steps = [str(step) for step in first["loc"] if not str(step).startswith(("list[", "constr"))]
     path = ".".join(steps)
     if first["type"] == "extra_forbidden":
-        return errors.InvalidRequest(f"Unknown field: {path}.", param=path, code="unknown_parameter")
+        return errors.InvalidRequest(
+            f"Unknown field: {path}.", param=path, code="unknown_parameter"
+        )
     message = f"{path}: {first['msg']}." if path else f"The body: {first['msg']}."
     return errors.InvalidRequest(message, param=path or None)
 

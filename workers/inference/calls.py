@@ -1,6 +1,5 @@
 """The provider calls of one attempt: each route in turn until one has said its first token."""
 
-import random
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -99,7 +98,7 @@ class Calls:
             return
 
     def _next(self, failures: list[tuple[int, ProviderError]]) -> tuple[Way, Call]:
-        step = next_step(tuple(way.route for way in self.ways), failures, random.Random())  # noqa: S311
+        step = next_step(tuple(way.route for way in self.ways), failures)
         if step is None:
             raise AllFailed([(self.ways[i].route.provider, error) for i, error in failures])
         if step.wait_s:

@@ -101,5 +101,3 @@ class Heartbeat:
             self._desk.cancel(job_id)
         elif order == "snapshot":
             self._desk.snapshot(job_id)
-
-

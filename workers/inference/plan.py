@@ -1,6 +1,7 @@
 """Which route next, and after what wait: pure, and the only place where a call is tried again."""
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.catalogue.model import Route
@@ -25,7 +26,9 @@ class Step:
 
 
 def next_step(
-    routes: tuple[Route, ...], failures: list[tuple[int, ProviderError]], rng: random.Random
+    routes: tuple[Route, ...],
+    failures: list[tuple[int, ProviderError]],
+    uniform: Callable[[float, float], float] = random.uniform,
 ) -> Step | None:
     """The next call after `failures` (route index, error), or None if the job has failed.
 
@@ -45,7 +48,7 @@ def next_step(
         errors = [error for at, error in failures if at == index]
         wait = errors[-1].retry_after or 0.0
         if errors[-1].retryable and len(errors) < CALLS_PER_ROUTE and wait <= WAIT_MAX_S:
-            backoff = rng.uniform(0, min(BACKOFF_CAP_S, BACKOFF_BASE_S * 2 ** len(errors)))
+            backoff = uniform(0, min(BACKOFF_CAP_S, BACKOFF_BASE_S * 2 ** len(errors)))
             return Step(index, max(wait, backoff))
     return None
 

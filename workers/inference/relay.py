@@ -62,7 +62,7 @@ class Relay:
         return "".join(text for text in texts if isinstance(text, str))
 
     def write_snapshot(self) -> None:
-        """Writes the answer so far as an event, for a reader whose place the log no longer holds."""
+        """Writes the answer so far, for a reader whose place the log no longer holds."""
         self._log.event("snapshot", snapshot(self.choices()))
         self._publisher.wrote(self._log)
 

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from app.catalogue.model import Model
 from app.catalogue.fields import OURS
+from app.catalogue.model import Model
 
 _DROPPED = OURS | {"stream", "stream_options", "model"}
 

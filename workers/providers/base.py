@@ -1,4 +1,4 @@
-"""The seam between the job line and whoever answers: `Provider`, what it takes, gives and raises."""
+"""The seam between the job line and whoever answers: what a provider takes, gives, raises."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field

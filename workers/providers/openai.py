@@ -84,9 +84,8 @@ def _chunks(response: httpx.Response, call: Call) -> Iterator[Chunk]:
     rest = b""
     last_token = time.monotonic()
     for part in stream:  # type: ignore[union-attr]
-        if b"\r" in part:
-            part = part.replace(b"\r\n", b"\n")
-        *frames, rest = (rest + part).split(b"\n\n")
+        # A pair of CR and LF may be cut by the read: the CR waits in `rest` for its LF.
+        *frames, rest = (rest + part).replace(b"\r\n", b"\n").split(b"\n\n")
         chunk = Chunk([])
         done = False
         for frame in frames:
@@ -100,7 +99,9 @@ def _chunks(response: httpx.Response, call: Call) -> Iterator[Chunk]:
             last_token = time.monotonic()
             if isinstance(stream, Body):
                 stream.read_s = call.idle_timeout
-        elif time.monotonic() - last_token > (call.idle_timeout if seen else call.first_token_timeout):
+        elif time.monotonic() - last_token > (
+            call.idle_timeout if seen else call.first_token_timeout
+        ):
             raise ProviderError("timeout", "no token from the provider, only keep-alives")
         if chunk.choices or chunk.usage:
             yield chunk
@@ -143,7 +144,9 @@ def _refusal(response: httpx.Response) -> ProviderError:
     elif status >= 500 or status in (408, 409):
         kind = "unavailable"
     wait = _retry_after(response.headers.get("retry-after"))
-    return ProviderError(kind, _message(told) or f"status {status}", retry_after=wait, status=status)
+    return ProviderError(
+        kind, _message(told) or f"status {status}", retry_after=wait, status=status
+    )
 
 
 def _message(told: Any) -> str:

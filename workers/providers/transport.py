@@ -35,7 +35,9 @@ class _Parser(HTTPResponse):  # type: ignore[misc]
 class Body(httpx.SyncByteStream):
     """A response body, part by part. `read_s` bounds each wait and may be changed between two."""
 
-    def __init__(self, owner: "GeventTransport", origin: Origin, sock: Any, parser: _Parser) -> None:
+    def __init__(
+        self, owner: "GeventTransport", origin: Origin, sock: Any, parser: _Parser
+    ) -> None:
         self.read_s: float | None = None
         self._owner, self._origin, self._parser = owner, origin, parser
         self._socket: Any = sock
@@ -149,7 +151,7 @@ class GeventTransport(httpx.BaseTransport):
         scheme, host, port = origin
         try:
             sock = gevent.socket.create_connection((host, port), connect_s)
-            sock.setsockopt(gevent.socket.IPPROTO_TCP, gevent.socket.TCP_NODELAY, 1)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if scheme == "https":
                 if self._tls is None:
                     self._tls = ssl.create_default_context()

@@ -34,13 +34,13 @@ class Pace:
         self._due += self._wait
         delay = self._due - monotonic()
         if delay > 0:
-            gevent.sleep(delay)  # type: ignore[no-untyped-call]
+            gevent.sleep(delay)
         self._started, self._wait = True, self._gap
 
     def stall(self) -> None:
         """Waits for a token that does not come; raises ProviderError `timeout`."""
         patience = self._patience()
-        gevent.sleep(patience)  # type: ignore[no-untyped-call]
+        gevent.sleep(patience)
         what = "further token" if self._started else "first token"
         raise ProviderError("timeout", f"No {what} within {patience:g} s.")
 
