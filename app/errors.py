@@ -6,6 +6,7 @@ MoonpoolError
 ├── NoCredit            402  the wallet does not cover the hold
 ├── NotFound            404  not there, or another tenant's
 ├── ModelNotFound       404  no such model
+├── MethodNotAllowed    405  the path is there, the method is not
 ├── TooLarge            413  body over the limit
 ├── UnsupportedEncoding 415  compressed or non-JSON request body
 ├── RateLimited         429  every provider that may answer asks to wait

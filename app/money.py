@@ -3,23 +3,24 @@
 A price is nano-dollars per million tokens, so that 0.0375 USD per million is an exact integer.
 """
 
-from decimal import ROUND_DOWN, Decimal, InvalidOperation
+from decimal import Context, Decimal, Inexact, InvalidOperation
 
 NANOS = 1_000_000_000
 MILLION = 1_000_000
+_EXACT = Context(prec=40, traps=[Inexact, InvalidOperation])
 
 
 def nanos_from_usd(text: str) -> int:
     """Reads an amount in dollars, such as `"12.50"`. Raises ValueError if it is not one,
     is finer than a nano-dollar, or does not fit a 64-bit integer."""
     try:
-        amount = Decimal(text) * NANOS
-        exact = amount == amount.to_integral_value(ROUND_DOWN)
-    except InvalidOperation:
-        raise ValueError(f"not an amount in dollars: {text!r}") from None
-    if not amount.is_finite() or not exact or abs(amount) >= 2**63:
+        amount = _EXACT.multiply(Decimal(text), NANOS)
+        whole = _EXACT.to_integral_exact(amount)
+    except (InvalidOperation, Inexact):
+        whole = Decimal("NaN")
+    if not whole.is_finite() or abs(whole) >= 2**63:
         raise ValueError(f"not an amount in dollars with at most nine decimals: {text!r}")
-    return int(amount)
+    return int(whole)
 
 
 def usd(nanos: int) -> float:

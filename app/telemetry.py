@@ -22,13 +22,13 @@ FIELDS = frozenset({
     "kind",
     "lane",
     "level",
-    "logger",
     "model",
     "name",
     "path",
     "port",
     "provider",
     "reason",
+    "room",
     "seconds",
     "signal",
     "state",
@@ -63,5 +63,5 @@ def configure_logs(level: str) -> None:
 
 
 def log(name: str) -> Any:
-    """A logger that carries `name`."""
-    return structlog.get_logger(logger=name)
+    """A logger whose lines carry the name of their `room`."""
+    return structlog.get_logger().bind(room=name)

@@ -96,12 +96,10 @@ class Stack:
         assert key is not None, "the stack has made no demo key"
         return key
 
-    def client(self, **options: object) -> httpx.Client:
+    def client(self) -> httpx.Client:
         """An HTTP client with the demo key; paths are below /v1."""
         headers = {"Authorization": f"Bearer {self.key}"}
-        return httpx.Client(
-            base_url=self.base_url, headers=headers, timeout=60, trust_env=False, **options
-        )  # type: ignore[arg-type]
+        return httpx.Client(base_url=self.base_url, headers=headers, timeout=60, trust_env=False)
 
     def command(self, *args: str, seconds: float = 120) -> subprocess.CompletedProcess[str]:
         """Runs a `moonpool` command against this stack."""

@@ -10,6 +10,7 @@ from app.settings import settings
 from app.stack.client import MODEL, Answer, Client
 from app.stack.demo import read_key
 from app.stack.failure import NotUp
+from app.stack.status import running
 
 PROMPTS = (
     "I worry that my requests get lost.",
@@ -35,7 +36,7 @@ def demo(model: str, as_json: bool) -> None:
 
     Exit codes: 0 all three answered, 1 one failed, 3 the stack is not up.
     """
-    now = settings()
+    now = running(settings())
     key = read_key(now.home)
     if key is None:
         raise NotUp(f"no demo key in {now.home}: start the stack with `moonpool up`")

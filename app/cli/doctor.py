@@ -8,6 +8,7 @@ from app.cli import options
 from app.cli.show import show_json, show_table
 from app.settings import settings
 from app.stack.checks import run_checks
+from app.stack.status import running
 
 
 @click.command()
@@ -24,7 +25,7 @@ def doctor(as_json: bool) -> None:
 
     Exit codes: 0 nothing is wrong (there may be warnings), 1 something is, 2 a setting is wrong.
     """
-    found = run_checks(settings())
+    found = run_checks(running(settings()))
     if as_json:
         show_json([asdict(check) for check in found])
     else:

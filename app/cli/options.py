@@ -1,17 +1,16 @@
 """What several commands share: options over the environment, and the database."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
-from app.db.connect import Connection, connect
 from app.settings import override, settings
 from app.stack.failure import NotUp, StackError
-from app.stack.probe import postgres_answers, without_password
 
-Command = Callable[..., Any]
+if TYPE_CHECKING:
+    from app.db.connect import Connection
 
 
 def _set_data_dir(_: click.Context, __: click.Parameter, value: str | None) -> None:
@@ -43,9 +42,13 @@ tenant = click.option(
 
 
 @contextmanager
-def database() -> Iterator[Connection]:
+def database() -> Iterator["Connection"]:
     """A connection to the stack's database. Raises NotUp if it does not answer, and StackError if
     it lets nobody in."""
+    # Imported where it is used: the supervisor stays small without a database driver.
+    from app.db.connect import connect
+    from app.stack.probe import postgres_answers, without_password
+
     now = settings()
     if not postgres_answers(now.postgres):
         start = "start the stack: moonpool up" if now.embedded_postgres else "is it running?"

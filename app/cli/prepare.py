@@ -3,11 +3,10 @@
 import click
 
 from app.cli import options
-from app.db.connect import connect
 from app.db.migrate import migrate
 from app.settings import settings
-from app.stack import demo
 from app.stack.greet import greet
+from app.stack.prepare import prepare as make_ready
 
 
 @click.command("migrate")
@@ -25,12 +24,8 @@ def migrate_command() -> None:
 @click.command(hidden=True)
 @options.data_dir
 def prepare() -> None:
-    """Migrate, and make the demo tenant, its credit and its key if they are missing."""
-    now = settings()
-    for name in migrate(now.postgres):
-        click.echo(f"applied {name}")
-    with connect(now.postgres, "prepare") as connection:
-        demo.ensure_demo(connection, now.home)
+    """Wait for the servers, migrate, and make the demo tenant, its credit and its key."""
+    make_ready(settings(), click.echo)
 
 
 @click.command("greet", hidden=True)

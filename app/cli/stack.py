@@ -6,14 +6,9 @@ from pathlib import Path
 import click
 
 from app.cli import options
-from app.cli.show import show_json, show_table
 from app.settings import settings
-from app.stack.detach import down as stop_stack
-from app.stack.detach import up_detached
 from app.stack.failure import NotUp
-from app.stack.greet import greet
 from app.stack.output import Output
-from app.stack.status import running, status
 from app.stack.up import PROCFILE, Stack
 
 
@@ -47,6 +42,11 @@ def up(detach: bool, procfile: Path, no_greeting: bool) -> None:
     if not detach:
         Stack(now, procfile, Output()).run(greeting=not no_greeting)
         return
+    # Imported where they are used: the supervisor stays small without an HTTP client.
+    from app.stack.detach import up_detached
+    from app.stack.greet import greet
+    from app.stack.status import running
+
     click.echo(f"starting in the background; log: {now.home / 'log' / 'moonpool.log'}")
     up_detached(now, procfile, ready=not no_greeting)
     if not no_greeting:
@@ -66,6 +66,8 @@ def down() -> None:
 
     Exit codes: 0 stopped, 1 it does not stop, 3 it was not up.
     """
+    from app.stack.detach import down as stop_stack
+
     stop_stack(settings(), Output())
     click.echo("stopped")
 
@@ -84,6 +86,9 @@ def status_command(as_json: bool) -> None:
 
     Exit codes: 0 up and ready, 3 not up or not ready.
     """
+    from app.cli.show import show_json, show_table
+    from app.stack.status import status
+
     found = status(settings())
     if as_json:
         show_json(asdict(found))

@@ -2,6 +2,7 @@
 write while its last write is in flight."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,7 +30,11 @@ RETRY_S = (0.05, 0.2, 0.5, 1.0)
 
 @dataclass(slots=True)
 class JobLog:
-    """What one attempt has still to write. `snapshot` gives the answer so far as JSON."""
+    """What one attempt has still to write. `snapshot` gives the answer so far as JSON.
+
+    `gone`: the stream was lost, so the next delta goes into the log as a snapshot, `stand_in`;
+    those who listen still get the delta, as they have all that came before it.
+    """
 
     job_id: str
     attempt: int
@@ -39,6 +44,8 @@ class JobLog:
     pending_bytes: int = 0
     result: bytes | None = None
     gap: bool = False
+    gone: bool = False
+    stand_in: Event | None = None
 
     def delta(self, choices: list[bytes]) -> None:
         """Adds chunk choices, each as JSON; those that wait together become one event."""
@@ -63,8 +70,10 @@ class JobLog:
         events = []
         for name, data in self.pending:
             self.seq += 1
-            body = b"\n".join(data) if name == "delta" else data
-            events.append(Event(EventId(self.attempt, self.seq), name, body))
+            place = EventId(self.attempt, self.seq)
+            if name == "delta" and self.gone:
+                self.gone, self.stand_in = False, Event(place, "snapshot", self.snapshot())
+            events.append(Event(place, name, b"\n".join(data) if name == "delta" else data))
         self.pending, self.pending_bytes = [], 0
         return events
 
@@ -116,7 +125,11 @@ class Publisher:
         owners: list[tuple[JobLog, Event] | None] = []
         for job_log, events in batch:
             for event in events:
-                packed.append(_xadd(job_log.job_id, event, create=event.id.seq == 1))
+                first = event.id.seq == 1
+                if job_log.stand_in is not None and job_log.stand_in.id == event.id:
+                    packed.append(_xadd(job_log.job_id, job_log.stand_in, create=True))
+                else:
+                    packed.append(_xadd(job_log.job_id, event, create=first))
                 owners.append((job_log, event))
             for command in _after(job_log, events):
                 packed.append(command)
@@ -138,12 +151,14 @@ class Publisher:
 
     def _refused(self, job_log: JobLog, event: Event, reply: Any, *, again: bool) -> None:
         if reply is None:
-            # The stream is gone, so its data were lost: begin it anew with all that it held.
-            if event.name not in TERMINAL:
-                event = Event(event.id, "snapshot", job_log.snapshot())
-            if self._wire is not None:
+            # The stream is gone with all that it held. It begins anew with the next delta, or
+            # with the end, before which a reader finds the answer in Postgres.
+            if event.name == "delta":
+                job_log.gone = True
+            elif self._wire is not None:
                 packed = _xadd(job_log.job_id, event, create=True)
-                self._wire.replies(packed + _expire(job_log.job_id, RUNNING_TTL_S), 2)
+                with suppress(RedisGone):
+                    self._wire.replies(packed + _expire(job_log.job_id, ENDED_TTL_S), 2)
         elif "equal or smaller" in str(reply):
             if not again:
                 self._on_fenced(job_log)

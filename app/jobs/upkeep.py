@@ -6,7 +6,6 @@ import time
 from typing import Any
 
 import orjson
-import psycopg
 
 from app.db.connect import Connection, connect
 from app.errors import DeadlinePassed, ProvidersFailed
@@ -94,8 +93,9 @@ def main() -> None:
             if connection is None or connection.closed:
                 connection = connect(settings().postgres, "upkeep")
             upkeep.round(connection)
-        except psycopg.Error as error:
-            log("upkeep").warning("round failed", error=str(error))
+        except Exception as error:
+            # Whatever it is, the next round is due: jobs of dead workers depend on it.
+            log("upkeep").error("round failed", error=repr(error), exc_info=True)
             if connection is not None:
                 connection.close()
         stop.wait(max(0.0, ROUND_S - (time.monotonic() - began)))

@@ -60,11 +60,10 @@ CHECKS: dict[str, LiteralString] = {
     "each transfer is between the accounts that its kind names": """
         SELECT 'transfer ' || t.seq, t.kind || ' from ' || t.debit || ' to ' || t.credit
         FROM transfer AS t LEFT JOIN job AS j ON j.id = t.job_id
-        WHERE (t.debit, t.credit) IS DISTINCT FROM CASE t.kind
-                WHEN 'hold' THEN (t.tenant_id || '/wallet', t.tenant_id || '/held')
-                WHEN 'settle' THEN (t.tenant_id || '/held', 'platform/revenue')
-                WHEN 'release' THEN (t.tenant_id || '/held', t.tenant_id || '/wallet')
-                ELSE ('platform/funding', t.tenant_id || '/wallet') END
+        WHERE t.debit <> CASE t.kind WHEN 'hold' THEN t.tenant_id || '/wallet'
+                         WHEN 'credit' THEN 'platform/funding' ELSE t.tenant_id || '/held' END
+           OR t.credit <> CASE t.kind WHEN 'hold' THEN t.tenant_id || '/held'
+                          WHEN 'settle' THEN 'platform/revenue' ELSE t.tenant_id || '/wallet' END
            OR (t.job_id IS NOT NULL AND j.tenant_id IS DISTINCT FROM t.tenant_id)""",
     "held = holds of open jobs": """
         SELECT 'account ' || a.id, 'balance of ' || a.balance || ' but open holds of '

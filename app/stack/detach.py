@@ -15,7 +15,7 @@ from app.stack.greet import LOOK_S, READY_S
 from app.stack.leftovers import end_leftovers
 from app.stack.output import Output
 from app.stack.record import STARTING, held, holder, read_record
-from app.stack.servers import tail
+from app.stack.servers import DEATHS, tail
 
 START_S = READY_S + 120
 STOP_S = 45.0
@@ -25,7 +25,8 @@ def up_detached(now: Settings, procfile: Path, *, ready: bool) -> None:
     """Starts a stack in the background, and returns when it is ready, or with `ready` false as soon
     as all its processes are started. Raises StackError with the end of its log if it fails."""
     log = now.home / "log" / "moonpool.log"
-    log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    now.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    log.parent.mkdir(mode=0o700, exist_ok=True)
     if log.exists() and log.stat().st_size > LOG_BYTES:
         log.replace(log.with_suffix(".1.log"))
     with log.open("ab") as sink:
@@ -58,6 +59,9 @@ def _await(now: Settings, process: subprocess.Popen[bytes], ready: bool) -> None
             raise StackError(f"the stack ended (status {process.returncode})")
         record = read_record(now.home)
         if record and record.pid == process.pid and record.complete:
+            for row in record.processes:
+                if row.restarts >= DEATHS:
+                    raise StackError(f"{row.name} ends again and again ({row.last_exit})")
             good, problem = readiness(now.web_address) if ready else (True, "")
             if good:
                 return

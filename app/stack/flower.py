@@ -9,6 +9,7 @@ USER = "moonpool"
 
 
 def password_path(home: Path) -> Path:
+    """Where Flower's password lies, readable by the owner of the stack alone."""
     return home / "flower.password"
 
 

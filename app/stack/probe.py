@@ -1,5 +1,6 @@
 """Whether Postgres and Redis answer."""
 
+import re
 import subprocess
 from urllib.parse import urlsplit, urlunsplit
 
@@ -7,10 +8,12 @@ from app.redis import RedisGone, ReplyError, Wire
 from app.stack.binaries import postgres_program
 
 SECONDS = 2.0
+_PASSWORD = re.compile(r"(?<![a-z])password\s*=\s*('(?:[^'\\]|\\.)*'|[^&\s]*)[&\s]?")
 
 
 def without_password(url: str) -> str:
-    """An address that may be shown."""
+    """An address that may be shown: no password in its user part, its query or its keywords."""
+    url = _PASSWORD.sub("", url)
     parts = urlsplit(url)
     if parts.password is None:
         return url

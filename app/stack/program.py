@@ -14,7 +14,7 @@ from app.stack.account import Account
 from app.stack.failure import Misuse
 
 _parse_procfile: Callable[[str], Any] = environ.parse_procfile
-_NEEDS_SHELL = re.compile(r"[;&|<>$`(){}*?~]|^\w+=")
+_NEEDS_SHELL = re.compile(r"[;&|<>$`(){}*?~]|^\w+=|^exec\s")
 
 StopSteps = tuple[tuple[signal.Signals, float], ...]
 """Signals in order, each with the seconds to wait before the next; SIGKILL ends the list."""

@@ -47,10 +47,13 @@ class ProcessRow:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A stack as recorded in `run/processes.json`. `complete`: every process has been started."""
+    """A stack as recorded in `run/processes.json`: where it listens, and what it runs. `complete`:
+    every process has been started."""
 
     pid: int
     complete: bool = False
+    host: str = ""
+    port: int = 0
     flower_port: int = 0
     processes: list[ProcessRow] = field(default_factory=list)
 

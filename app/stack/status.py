@@ -25,15 +25,18 @@ class Status:
 
 
 def running(now: Settings) -> Settings:
-    """The settings with what the running stack has chosen by itself: Flower's port."""
+    """The settings with the addresses of the stack that is up in this data directory, whatever
+    this process's environment says of them."""
     record = read_record(now.home)
-    if now.flower_port or record is None or not record.flower_port:
+    if record is None or not record.port or holder(now.home) is None:
         return now
-    return now.model_copy(update={"flower_port": record.flower_port})
+    here = {"host": record.host, "port": record.port, "flower_port": record.flower_port}
+    return now.model_copy(update=here)
 
 
 def status(now: Settings) -> Status:
     """The state of the stack of a data directory."""
+    now = running(now)
     pid = holder(now.home)
     record = read_record(now.home)
     ready, problem = readiness(now.web_address) if pid is not None else (False, "not up")
@@ -46,6 +49,6 @@ def status(now: Settings) -> Status:
         base_url=now.base_url,
         database_url=without_password(now.postgres),
         redis_url=without_password(now.redis),
-        flower=running(now).flower_address,
+        flower=now.flower_address,
         processes=record.processes if record and pid is not None else [],
     )

@@ -15,7 +15,7 @@ from app.stack.output import Output
 from app.stack.ports import free_port, require_port
 from app.stack.program import Program, procfile_programs
 from app.stack.record import Record, held, rows
-from app.stack.servers import deaths, start_servers
+from app.stack.servers import deaths, server_programs
 from app.stack.supervisor import Stopped, Supervisor
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,10 +60,16 @@ class Stack:
 
     def _bring_up(self, supervisor: Supervisor, greeting: bool) -> None:
         env = child_environment(MOONPOOL_FLOWER_PORT=str(self._flower_port), PYTHONUNBUFFERED="1")
-        start_servers(self._now, supervisor, self._output.say)
-        supervisor.once(_own("prepare", env), PREPARE_S)
+        say = self._output.say
+        # A group each, so that Redis is gone before Postgres stops.
+        servers = [
+            child
+            for program in server_programs(self._now, say)
+            for child in supervisor.start([program])
+        ]
+        supervisor.once(_own("prepare", env), PREPARE_S, deaths(servers))
         programs = procfile_programs(self._procfile, env)
-        self._output.say(f"starting {', '.join(program.name for program in programs)}")
+        say(f"starting {', '.join(program.name for program in programs)}")
         started = supervisor.start(programs)
         self._complete = True
         self._write_record(supervisor.children)
@@ -71,8 +77,10 @@ class Stack:
             supervisor.once(_own("greet", env, bare=True), GREET_S, deaths(started))
 
     def _write_record(self, children: list[Child]) -> None:
-        record = Record(os.getpid(), self._complete, self._flower_port, rows(children))
-        record.write(self._now.home)
+        now, port = self._now, self._flower_port
+        listed = rows(children)
+        record = Record(os.getpid(), self._complete, now.host, now.port, port, listed)
+        record.write(now.home)
 
 
 def _own(command: str, env: dict[str, str], *, bare: bool = False) -> Program:

@@ -31,6 +31,7 @@ class OpenAI:
             self._headers.append((b"Authorization", b"Bearer " + api_key.encode()))
 
     def complete(self, call: Call) -> Completion:
+        """The whole answer; raises ProviderError."""
         with _as_provider_errors():
             response = self._post({**call.request, "model": call.model}, call)
             try:
@@ -40,6 +41,7 @@ class OpenAI:
                 raise ProviderError("protocol", "the answer is not a chat completion") from error
 
     def stream(self, call: Call) -> Iterator[Chunk]:
+        """The answer, a chunk a read; raises ProviderError."""
         body = {**call.request, "model": call.model, "stream": True}
         body["stream_options"] = {"include_usage": True}
         with _as_provider_errors():

@@ -41,10 +41,11 @@ BEGIN
         taken := 0;
         FOR i IN 1..n LOOP
             CONTINUE WHEN tenants[i] <> ten OR verdicts[i] <> 'admitted';
-            IF holds[i] > credit - taken THEN
-                verdicts[i] := 'no_credit';
-            ELSE
+            -- Without a wallet the comparison is NULL, which admits nothing.
+            IF holds[i] <= credit - taken THEN
                 taken := taken + holds[i];
+            ELSE
+                verdicts[i] := 'no_credit';
             END IF;
         END LOOP;
         IF taken > 0 THEN

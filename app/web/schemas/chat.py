@@ -25,6 +25,8 @@ class Message(_Open):
 
 
 class StreamOptions(_Open):
+    """Options of a stream; `include_usage` adds a last chunk with the usage."""
+
     include_usage: bool | None = None
 
 

@@ -1,0 +1,115 @@
+"""What tests of the job line put into it: tenants with credit, drafts, outcomes."""
+
+from typing import Any
+
+from app.accounts.store import create_tenant
+from app.db.connect import Connection
+from app.ids import new_id
+from app.jobs import store
+from app.jobs.model import Claimed, Door, Draft, EndState, Lane, Outcome
+from app.ledger.store import Balance, add_credit, balance
+from app.ledger.verify import verify
+
+LANE: Lane = "interactive"
+
+
+def tenant(connection: Connection, credit: int = 1_000_000) -> str:
+    """A new tenant with `credit` nano-dollars."""
+    tenant_id = create_tenant(connection, new_id("name"))
+    if credit:
+        add_credit(connection, tenant_id, credit, "test")
+    return tenant_id
+
+
+def draft(
+    tenant_id: str,
+    hold: int = 100,
+    *,
+    lane: Lane = LANE,
+    door: Door = "background",
+    backlog: int = 10_000,
+    deadline_s: float = 600,
+    request: str = '{"messages":[]}',
+) -> Draft:
+    """A job on its way to admission."""
+    return Draft(
+        id=new_id("job"),
+        tenant_id=tenant_id,
+        key_id="key_x",
+        app_id="tests",
+        kind="chat.completion",
+        lane=lane,
+        door=door,
+        model="m",
+        request=request,
+        metadata=None,
+        hold=hold,
+        deadline_s=deadline_s,
+        backlog=backlog,
+    )
+
+
+def admit(connection: Connection, tenant_id: str, count: int = 1, **options: Any) -> list[str]:
+    """Admits jobs and returns their ids. Fails the test if one is refused."""
+    drafts = [draft(tenant_id, **options) for _ in range(count)]
+    assert store.admit_group(connection, drafts) == ["admitted"] * count
+    return [one.id for one in drafts]
+
+
+def claim_one(connection: Connection, owner: str = "wrk_a", lane: Lane = LANE) -> Claimed:
+    """The one job that a claim gives."""
+    [claimed] = store.claim(connection, lane, owner, 1)
+    return claimed
+
+
+def running(connection: Connection, tenant_id: str, owner: str = "wrk_a", **options: Any) -> Claimed:
+    """A job of `tenant_id`, admitted and claimed."""
+    [job_id] = admit(connection, tenant_id, **options)
+    claimed = claim_one(connection, owner)
+    assert claimed.id == job_id
+    return claimed
+
+
+def outcome(
+    job: Claimed, cost: int = 30, state: EndState = "completed", attempt: int | None = None
+) -> Outcome:
+    """How an attempt of `job` ended."""
+    return Outcome(
+        id=job.id,
+        attempt=job.attempt if attempt is None else attempt,
+        state=state,
+        last_seq=3,
+        body='{"choices":[]}',
+        error=None,
+        usage='{"total_tokens":1}',
+        cost=cost,
+        calls="[]",
+    )
+
+
+def funds(connection: Connection, tenant_id: str) -> tuple[int, int]:
+    """A tenant's wallet and held nano-dollars."""
+    now: Balance = balance(connection, tenant_id)
+    return now.wallet, now.held
+
+
+def transfers(connection: Connection, job_id: str) -> dict[str, int]:
+    """A job's transfers: their amounts by kind."""
+    rows = connection.execute("SELECT kind, amount FROM transfer WHERE job_id = %s", (job_id,))
+    return dict(rows.fetchall())
+
+
+def state(connection: Connection, job_id: str) -> str:
+    """A job's state."""
+    row = connection.execute(
+        "SELECT state FROM open_job WHERE id = %(i)s UNION ALL "
+        "SELECT state FROM result WHERE id = %(i)s",
+        {"i": job_id},
+    ).fetchall()
+    assert len(row) == 1, f"{job_id} is {row}"
+    return str(row[0][0])
+
+
+def assert_proven(connection: Connection) -> None:
+    """Fails the test if a rule of the books is broken."""
+    assert verify(connection) == []

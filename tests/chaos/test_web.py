@@ -1,0 +1,65 @@
+"""A web process that dies while it streams."""
+
+import httpx
+import pytest
+
+from tests.chaos.work import ONCE, expected_text, slow, start, transfers
+from tests.sse import Told, check_order, events, text_of
+from tests.stacks import Stack
+
+pytestmark = [pytest.mark.chaos, pytest.mark.xdist_group("chaos")]
+
+
+def test_killed_web_in_mid_stream(stack: Stack) -> None:
+    body = slow(60, 20)
+    with stack.client() as client:
+        wanted = expected_text(client, body)
+        job_id = start(client, body)
+        seen: list[Told] = []
+        with pytest.raises(httpx.HTTPError):
+            for event in events(client, job_id):
+                seen.append(event)
+                if len(seen) == 10:
+                    old = kill_web(stack)
+    assert seen[-1].name != "completed"
+    stack.await_restart("web", old)
+    stack.await_ready()
+    with stack.client() as client:
+        rest = list(events(client, job_id, after=seen[-1].id))
+    check_order(seen + rest)
+    assert not {e.id for e in seen} & {e.id for e in rest}
+    assert text_of(seen + rest) == wanted
+    assert transfers(stack, [job_id]) == {job_id: ONCE}
+
+
+def test_openai_stream_goes_on_after_its_web_died(stack: Stack) -> None:
+    body = slow(60, 20)
+    with stack.client() as client:
+        wanted = expected_text(client, body)
+        with pytest.raises(httpx.HTTPError):
+            with client.stream(
+                "POST", "/chat/completions", json={**body, "stream": True}
+            ) as answer:
+                job_id = answer.headers["x-job-id"]
+                for number, _ in enumerate(answer.iter_lines()):
+                    if number == 10:
+                        old = kill_web(stack)
+    stack.await_restart("web", old)
+    stack.await_ready()
+    with stack.client() as client:
+        seen = list(events(client, job_id))
+    check_order(seen)
+    assert text_of(seen) == wanted
+    assert transfers(stack, [job_id]) == {job_id: ONCE}
+
+
+def kill_web(stack: Stack) -> int:
+    """Kills gunicorn and its workers; returns the pid of the former."""
+    import signal
+
+    import psutil
+
+    pid = stack.pid("web")
+    for process in [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]:
+        process.send_signal(signal.SIGKILL)
+    return pid
