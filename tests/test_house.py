@@ -36,7 +36,6 @@ PLACES: dict[str, dict[str, str]] = {
         "app.db": "is the way to Postgres",
         "app.ledger.verify": "sets the isolation level of its snapshot",
         "app.jobs.service": "keeps trying to settle a doubt when Postgres fails it",
-        "app.jobs.upkeep": "outlives a Postgres that goes away",
         "workers.inference.heartbeat": "outlives a Postgres that goes away",
     },
     "celery": {"workers.main": "is the Celery process; all others know the queue by name"},

@@ -8,6 +8,7 @@ from typing import Any
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 COLOURS = {
     "ok": "green",
@@ -29,9 +30,11 @@ def show_table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Prints a table: drawn on a terminal, else in columns with two spaces between them."""
     cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
     if sys.stdout.isatty():
-        table = Table(*heads)
+        table = Table()
+        for head in heads:
+            table.add_column(head, overflow="fold")
         for row in cells:
-            table.add_row(*[f"[{COLOURS[c]}]{c}" if c in COLOURS else c for c in row])
+            table.add_row(*[Text(cell, COLOURS.get(cell, "")) for cell in row])
         Console().print(table)
         return
     widths = [max(len(row[i]) for row in [list(heads), *cells]) for i in range(len(heads))]

@@ -84,10 +84,10 @@ def void(
 
 
 def ask_cancel(connection: Connection, job_id: str) -> str | None:
-    """Marks a running job as to be cancelled; returns its worker's id, or None if none runs it."""
+    """Marks a job as to be cancelled by whoever runs it; returns that worker's id, or None if no
+    worker has it now. The mark stays with a job that is just then on its way to another."""
     row = connection.execute(
-        "UPDATE open_job SET cancel = true WHERE id = %s AND state = 'running' RETURNING owner",
-        (job_id,),
+        "UPDATE open_job SET cancel = true WHERE id = %s RETURNING owner", (job_id,)
     ).fetchone()
     return row[0] if row else None
 
@@ -166,7 +166,8 @@ def register_worker(
     """Signs a worker process on with its first lease."""
     connection.execute(
         "INSERT INTO worker (id, lane, host, pid, lease_until) "
-        "VALUES (%s, %s, %s, %s, now() + %s * interval '1 second')",
+        "VALUES (%s, %s, %s, %s, now() + %s * interval '1 second') "
+        "ON CONFLICT (id) DO UPDATE SET lease_until = EXCLUDED.lease_until",
         (worker_id, lane, host, pid, lease_s),
     )
 
@@ -175,10 +176,14 @@ def heartbeat(
     connection: Connection, worker_id: str, lease_s: float
 ) -> list[tuple[str, int, bool]] | None:
     """Renews a lease. Returns the jobs that the worker owns (id, attempt, whether to cancel), or
-    None if the lease was lost: its jobs belong to others by now or soon."""
+    None if the worker is not signed on.
+
+    A lease that ran out is renewed as well: what the reaper took back meanwhile is no longer among
+    the jobs returned, and what it did not take is rightly still the worker's.
+    """
     renewed = connection.execute(
         "UPDATE worker SET lease_until = now() + %s * interval '1 second' "
-        "WHERE id = %s AND lease_until > now()",
+        "WHERE id = %s",
         (lease_s, worker_id),
     )
     if renewed.rowcount == 0:

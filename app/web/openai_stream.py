@@ -44,12 +44,12 @@ class ChunkStream:
         first: list[Event] = []
         try:
             until = time.monotonic() + PING_S
-            while not first and time.monotonic() < until:
-                first = [e for e in self._tail.wait(TICK_S) if not self._begins(e)]
+            while not (first and first[-1].name != "usage") and time.monotonic() < until:
+                first += [e for e in self._tail.wait(TICK_S) if not self._begins(e)]
                 if not first and self._left():
                     break
-            if first and first[0].name in ("failed", "expired"):
-                raise from_job_error(first_error(first[0].data))
+            if first and first[0].name != "delta" and first[-1].name in ("failed", "expired"):
+                raise from_job_error(first_error(first[-1].data))
         except BaseException:
             self._tail.close()
             raise

@@ -8,6 +8,7 @@ from psycopg import sql
 
 from app.db.connect import Connection, connect, line_connection
 from app.settings import Settings
+from tests.app.line import empty
 from tests.conftest import other_database
 
 NAME = "job_line"
@@ -25,14 +26,8 @@ def line_database(postgres_url: str, template: str) -> str:
 @pytest.fixture
 def books(line_database: str) -> str:
     """The address of a migrated database without tenants, jobs or transfers, its clocks at zero."""
-    tables = ("open_job", "job", "result", "attempt", "transfer", "turn", "worker", "api_key")
-    with connect(line_database) as connection, connection.transaction():
-        # As a replica does: transfers refuse to be deleted otherwise.
-        connection.execute("SET LOCAL session_replication_role = replica")
-        for table in (*tables, "account", "tenant"):
-            connection.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(table)))
-        connection.execute("UPDATE lane SET clock = 0")
-        connection.execute("UPDATE reaper SET last_run = now(), healthy_since = now()")
+    with connect(line_database) as connection:
+        empty(connection)
     return line_database
 
 

@@ -1,0 +1,142 @@
+"""Measures Moonpool against its provider called directly, and prints Markdown tables.
+
+    make bench                                    or  .venv/bin/python bench/run.py
+    .venv/bin/python bench/run.py --only ttft --seconds 3 --rounds 2
+    .venv/bin/python bench/run.py --write docs/performance.md
+
+It starts stacks of its own with their data in a temporary folder, and a mock provider, and removes
+everything at the end.
+"""
+
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+
+# Run as a file, Python looks for modules in the file's folder alone.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from bench.footprint import Footprint, footprint
+from bench.machine import machine, moment
+from bench.measure import BURST, JSON, PACED, Sample, Work, interleaved
+from bench.report import cpu, memory_table, throughput, ttft
+from bench.rig import LINE, LINE_AND_FLOWER, Provider, Target, moonpool, provider
+from bench.running import BenchError, allow_open_files
+from bench.tables import write_places
+
+PARTS = ("throughput", "ttft", "memory")
+VARIANTS = (
+    ("Moonpool", "on", LINE, True),
+    ("Moonpool, task events off", "off", LINE, False),
+    ("Moonpool and Flower", "flower", LINE_AND_FLOWER, True),
+)
+
+
+@dataclass(slots=True)
+class Report:
+    """What was measured: samples by part, and the memory of a whole stack."""
+
+    machine: str
+    note: str
+    samples: dict[str, list[Sample]] = field(default_factory=dict)
+    memory: Footprint | None = None
+
+    def tables(self) -> dict[str, str]:
+        """The tables by the names of their places."""
+        found = {"machine": self.machine}
+        if "throughput" in self.samples:
+            found["throughput"] = throughput(self.samples["throughput"])
+            found["cpu"] = cpu(self.samples["throughput"])
+        if "ttft" in self.samples:
+            found["ttft"] = ttft(self.samples["ttft"])
+        if self.memory:
+            found["memory"] = memory_table(self.memory)
+        return {n: t if n == "machine" else f"{t}\n\n{self.note}" for n, t in found.items()}
+
+    def as_dict(self) -> dict[str, Any]:
+        samples = {part: [s.as_dict() for s in found] for part, found in self.samples.items()}
+        memory = asdict(self.memory) if self.memory else None
+        return {"machine": self.machine, "note": self.note, "samples": samples, "memory": memory}
+
+
+def measure_lines(
+    folder: Path, upstream: Provider, works: dict[str, Sequence[Work]], seconds: float, rounds: int
+) -> dict[str, list[Sample]]:
+    """Starts a stack per variant, all at once, and measures each part on all of them in turn."""
+    with ExitStack() as stacks:
+        targets: list[Target] = [upstream.target]
+        for name, short, processes, events in VARIANTS:
+            stack = moonpool(name, folder / short, upstream, processes=processes, events=events)
+            targets.append(stacks.enter_context(stack))
+        return {
+            part: [s for w in found for s in interleaved(w, targets, upstream, seconds, rounds)]
+            for part, found in works.items()
+        }
+
+
+def measure_all(only: Sequence[str], seconds: float, rounds: int) -> Report:
+    """Measures the parts named in `only`. Raises BenchError."""
+    note = f"_{moment()}; median of {rounds} rounds of {seconds:g} s each._"
+    report = Report(machine(), note)
+    all_works: dict[str, Sequence[Work]] = {"throughput": (JSON, BURST), "ttft": (PACED,)}
+    works = {part: found for part, found in all_works.items() if part in only}
+    with tempfile.TemporaryDirectory(prefix="moon-", dir="/tmp") as name:
+        folder = Path(name)
+        with provider(folder) as upstream:
+            if works:
+                report.samples = measure_lines(folder, upstream, works, seconds, rounds)
+            if "memory" in only:
+                report.memory = footprint(folder / "whole", upstream)
+    return report
+
+
+def show(report: Any, as_json: bool, write: Path | None) -> None:
+    """Prints a report, and writes its tables into a page if one is given."""
+    if as_json:
+        click.echo(json.dumps(report.as_dict()))
+    else:
+        for name, text in report.tables().items():
+            click.echo(f"\n### {name}\n\n{text}")
+    if write:
+        write_places(write, report.tables())
+
+
+def options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that all measurements have."""
+    page = click.Path(path_type=Path, exists=True, dir_okay=False)
+    for option in (
+        click.option("--write", type=page, help="Write the tables into this page."),
+        click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables."),
+        click.option("--rounds", default=3, show_default=True, type=click.IntRange(1)),
+        click.option("--seconds", default=4.0, show_default=True, help="Length of each run."),
+    ):
+        command = option(command)
+    return command
+
+
+def perform(work: Callable[[], Any], as_json: bool, write: Path | None) -> None:
+    """Measures and shows; what cannot be measured becomes a message and exit code 1."""
+    allow_open_files()
+    try:
+        show(work(), as_json, write)
+    except BenchError as error:
+        raise click.ClickException(str(error)) from error
+
+
+@click.command(help=__doc__.split("\n\n", maxsplit=1)[0] if __doc__ else None)
+@click.option("--only", multiple=True, type=click.Choice(PARTS), help="A part; all if not given.")
+@options
+def main(
+    only: tuple[str, ...], seconds: float, rounds: int, as_json: bool, write: Path | None
+) -> None:
+    perform(lambda: measure_all(only or PARTS, seconds, rounds), as_json, write)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""The job line's statements against one another: real connections in real threads."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from functools import partial
+from queue import SimpleQueue
+from typing import Any
+
+import psycopg
+import pytest
+
+from app.db.connect import Connection, line_connection
+from app.jobs import store
+from app.jobs.model import Draft
+from tests.app.line import LANE, admit, assert_proven, draft, funds, outcome, tenant
+
+Make = Callable[[int], list[Connection]]
+
+
+@pytest.fixture
+def connections(books: str) -> Iterator[Make]:
+    """Opens connections, which are closed at the end."""
+    with ExitStack() as stack:
+        yield lambda count: [
+            stack.enter_context(line_connection(books, "test")) for _ in range(count)
+        ]
+
+
+def together(*parts: Callable[[], Any]) -> list[Any]:
+    """Runs all parts at once, each in a thread; their results. Raises what one of them raises."""
+    start = threading.Barrier(len(parts))
+
+    def run(part: Callable[[], Any]) -> Any:
+        start.wait(10)
+        return part()
+
+    with ThreadPoolExecutor(len(parts)) as pool:
+        return [done.result(60) for done in [pool.submit(run, part) for part in parts]]
+
+
+def test_a_wallet_for_a_hundred_admits_a_hundred_of_two_hundred(
+    connection: Connection, connections: Make
+) -> None:
+    mine = tenant(connection, 100 * 7)
+    free: SimpleQueue[Connection] = SimpleQueue()
+    for one in connections(20):
+        free.put(one)
+    verdicts: Counter[str] = Counter()
+
+    def ask() -> None:
+        mine_now = free.get()
+        try:
+            [verdict] = store.admit_group(mine_now, [draft(mine, 7)])
+        finally:
+            free.put(mine_now)
+        verdicts[verdict] += 1
+
+    together(*[ask] * 200)
+    assert verdicts == {"admitted": 100, "no_credit": 100}
+    assert funds(connection, mine) == (0, 700)
+    assert_proven(connection)
+
+
+def test_admissions_and_settlements_of_opposite_tenant_order_do_not_deadlock(
+    connection: Connection, connections: Make
+) -> None:
+    """Without one order of locks this ends in 40P01 within a few rounds."""
+    tenants = [tenant(connection) for _ in range(4)]
+    left, right, settler = connections(3)
+    rounds = 40
+    settled = 0
+
+    def admissions(on: Connection, order: list[str]) -> Callable[[], None]:
+        def run() -> None:
+            for _ in range(rounds):
+                drafts: list[Draft] = [draft(one, 5) for one in order]
+                assert store.admit_group(on, drafts) == ["admitted"] * 4
+
+        return run
+
+    def settlements() -> None:
+        nonlocal settled
+        while settled < 2 * rounds * 4:
+            jobs = store.claim(settler, LANE, "wrk_a", 6)[::-1]
+            if jobs:
+                outcomes = [outcome(job, 2) for job in jobs]
+                assert all(store.settle_group(settler, "wrk_a", outcomes))
+                settled += len(jobs)
+
+    together(admissions(left, tenants), admissions(right, tenants[::-1]), settlements)
+    assert [funds(connection, one) for one in tenants] == [(1_000_000 - 4 * rounds, 0)] * 4
+    assert_proven(connection)
+
+
+def test_workers_that_claim_at_once_never_share_a_job(
+    connection: Connection, connections: Make
+) -> None:
+    ids = admit(connection, tenant(connection), 300)
+    got: SimpleQueue[str] = SimpleQueue()
+
+    def claims(on: Connection, owner: str) -> Callable[[], None]:
+        def run() -> None:
+            while jobs := store.claim(on, LANE, owner, 7):
+                for job in jobs:
+                    got.put(job.id)
+
+        return run
+
+    together(*[claims(on, f"wrk_{n}") for n, on in enumerate(connections(4))])
+    taken = [got.get() for _ in range(got.qsize())]
+    assert sorted(taken) == sorted(ids)
+
+
+def undone_at_most_once(statement: Callable[[], list[Any]]) -> list[Any]:
+    """What the statement returns; it is repeated if Postgres ended a deadlock at its cost."""
+    try:
+        return statement()
+    except psycopg.errors.DeadlockDetected:
+        return statement()
+
+
+def test_a_settle_and_a_reap_of_the_same_attempts_leave_one_winner_each(
+    connection: Connection, connections: Make
+) -> None:
+    """A worker that wakes up as its jobs are taken from it."""
+    mine = tenant(connection)
+    zombie, reaper = connections(2)
+    for _ in range(15):
+        admit(connection, mine, 12)
+        jobs = store.claim(connection, LANE, "wrk_a", 12)
+        outcomes = [outcome(job) for job in jobs]
+        lost = [(job.id, job.attempt, None) for job in reversed(jobs)]
+        settle = partial(store.settle_group, zombie, "wrk_a", outcomes)
+        reap = partial(store.requeue, reaper, lost, "lost")
+        stands, back = together(partial(undone_at_most_once, settle), partial(undone_at_most_once, reap))
+        won = {job.id for job, stood in zip(jobs, stands, strict=True) if stood}
+        returned = {job_id for job_id, _ in back}
+        assert won | returned == {job.id for job in jobs}
+        assert won & returned == set()
+        store.void(connection, list(returned), "queued", "cancelled", None, "test")
+    assert funds(connection, mine)[1] == 0
+    assert_proven(connection)
