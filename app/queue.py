@@ -14,6 +14,7 @@ from typing import Any
 import gevent
 from kombu import Connection, Producer
 from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
 from app.telemetry import log
 
@@ -37,11 +38,11 @@ class Task(StrEnum):
 WEB_TRANSPORT = {
     "socket_timeout": 1,
     "socket_connect_timeout": 1,
-    "max_retries": 1,
+    "max_retries": 0,
     "priority_steps": [0],
     "ack_emulation": False,
 }
-"""Without timeouts a frozen Redis hangs every publish."""
+"""Without timeouts a frozen Redis hangs every publish; before a retry kombu sleeps for seconds."""
 
 
 def worker_config(broker: str, slots: int) -> dict[str, Any]:
@@ -119,13 +120,14 @@ class Bell:
             self._ringer = gevent.spawn(self._run)
 
     def ring_now(self, lane: str, job_ids: list[str]) -> bool:
-        """Rings and says whether the broker took it, after 250 ms at most."""
+        """Rings and says whether the broker took it: after 250 ms at most where gevent has patched
+        the sockets, else after a second of silence at each step."""
         try:
             with gevent.Timeout(RING_TIMEOUT_S):
                 for first in range(0, len(job_ids), BELL_IDS):
                     self._publish(lane, job_ids[first : first + BELL_IDS])
             return True
-        except (gevent.Timeout, OperationalError, OSError) as error:
+        except (gevent.Timeout, OperationalError, RedisError, OSError) as error:
             log("queue").warning("bell not rung", lane=lane, count=len(job_ids), error=str(error))
             self._producer = None
             return False

@@ -94,6 +94,7 @@ def _connect(target: dict[str, Any]) -> socket.socket:
     address = (target.get("host", "localhost"), target.get("port", 6379))
     plain = socket.create_connection(address, CONNECT_TIMEOUT_S)
     plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    plain.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     if target.get("connection_class") is not None:
         return ssl.create_default_context().wrap_socket(plain, server_hostname=address[0])
     return plain

@@ -3,12 +3,14 @@
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from statistics import median
 from typing import Any
 
 from app.settings import child_environment
-from bench.processes import cpu_seconds, settle
+from bench.processes import busy_seconds, cpu_seconds, settle
 from bench.rig import BENCH, Provider, Target
 from bench.running import BenchError
 
@@ -40,13 +42,15 @@ OPEN = Work("open streams", itl_ms=1000, stagger_s=3, connections=1000)
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One run. `load` is what the load client printed; `cpu_ms` is CPU per request, by role."""
+    """One run. `load` is what the load client printed; `cpu_ms` is CPU per request, by role;
+    `others_cores` is how many cores everything else on the machine kept busy meanwhile."""
 
     work: str
     target: str
     round: int
     load: dict[str, Any]
     cpu_ms: dict[str, float]
+    others_cores: float
 
     @property
     def rps(self) -> float:
@@ -96,13 +100,14 @@ def measure(
     """One run of `seconds` after a second of warm-up. CPU is that of the whole run, over all of its
     requests."""
     roles = {**target.roles, "provider": upstream.pid}
-    before = cpu_seconds(roles)
+    before, busy_before, began = cpu_seconds(roles), busy_seconds(), time.monotonic()
     load = end_load(start_load(work, target, seconds, WARM_S), seconds)
-    after = cpu_seconds(roles)
+    after, busy_after, ended = cpu_seconds(roles), busy_seconds(), time.monotonic()
     used = {role: after[role] - before[role] for role in roles}
     used["client"] = load["client_cpu_s"]
     cpu_ms = {role: round(s * 1000 / load["total"], 4) for role, s in used.items()}
-    return Sample(work.name, target.name, number, load, cpu_ms)
+    others = (busy_after - busy_before - sum(used.values())) / (ended - began)
+    return Sample(work.name, target.name, number, load, cpu_ms, round(max(0.0, others), 3))
 
 
 def interleaved(
@@ -127,3 +132,11 @@ def _progress(sample: Sample) -> None:
     errors = f", errors {sample.load['errors']}" if sample.errors else ""
     text = f"{sample.work}, round {sample.round}, {sample.target}: {sample.rps:.0f}/s{errors}"
     print(text, file=sys.stderr, flush=True)
+
+
+def noted(when: str, samples: Sequence[Sample], seconds: float) -> str:
+    """The line below a table: when, how often, and how busy the machine was with other things."""
+    rounds = max(sample.round for sample in samples)
+    others = median(sample.others_cores for sample in samples)
+    how = f"{rounds} rounds of {seconds:g} s" if rounds > 1 else f"1 round of {seconds:g} s"
+    return f"_{when}; {how}; everything else on the machine kept {others:.2f} cores busy._"

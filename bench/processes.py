@@ -55,6 +55,14 @@ def _cpu_s(process: psutil.Process) -> float:
     return 0.0
 
 
+def busy_seconds() -> float:
+    """CPU of the whole machine since its start in which a core was not idle, in seconds."""
+    now = psutil.cpu_times()._asdict()
+    # Time in guests is part of user and nice (proc(5), stat).
+    idle = ("idle", "iowait", "guest", "guest_nice")
+    return float(sum(s for name, s in now.items() if name not in idle))
+
+
 def memory(roles: Roles) -> dict[str, Memory]:
     """Memory of each role."""
     found = {}

@@ -1,4 +1,4 @@
-"""The tables of a run of Moonpool against its provider."""
+"""The tables: samples in, Markdown out."""
 
 from collections.abc import Iterable, Sequence
 
@@ -96,6 +96,43 @@ def added(samples: Sequence[Sample], target: str) -> list[float]:
     direct = {s.round: s.load["ttft_p50_ms"] for s in samples if s.target == DIRECT}
     found = [s for s in samples if s.target == target != DIRECT and s.round in direct]
     return [s.load["ttft_p50_ms"] - direct[s.round] for s in found]
+
+
+def by_round(samples: Sequence[Sample]) -> str:
+    """Requests per second of the direct call and both gateways, round by round."""
+    names = list(dict.fromkeys(s.target for s in samples))
+    ours, theirs = [name for name in names if name != DIRECT]
+    rows = []
+    for work in dict.fromkeys(s.work for s in samples):
+        found = ratios(samples, ours, theirs, work)
+        for index, ratio in enumerate(found, start=1):
+            at = [s for s in samples if s.work == work and s.round == index]
+            rates = [number(next(s.rps for s in at if s.target == name)) for name in names]
+            rows.append((work, str(index), *rates, f"{ratio:.1f}×"))
+        all_rates = [[s.rps for s in samples if (s.work, s.target) == (work, n)] for n in names]
+        rows.append((work, "**median**", *map(middle, all_rates), f"**{middle(found, 1)}×**"))
+    return table(
+        ("load", "round", *(f"{n}, requests/s" for n in names), f"{ours} / {theirs}"), rows
+    )
+
+
+def gateways(samples: Sequence[Sample]) -> str:
+    """Latency and CPU of each gateway with all that belongs to it."""
+    outside = {"provider", "client"}
+    rows = [
+        (
+            work,
+            target,
+            middle(figures(found, "p50_ms"), 1),
+            middle(figures(found, "p99_ms"), 1),
+            middle([s.cpu(*(set(s.cpu_ms) - outside)) for s in found], 3),
+            middle([s.cpu(*outside) for s in found], 3),
+            number(sum(s.errors for s in found)),
+        )
+        for work, target, found in groups(samples)
+    ]
+    heads = ("load", "target", "p50 ms", "p99 ms", "CPU ms per request", "provider and client")
+    return table((*heads, "errors"), rows)
 
 
 def memory_table(found: Footprint) -> str:

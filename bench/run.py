@@ -8,10 +8,9 @@ It starts stacks of its own with their data in a temporary folder, and a mock pr
 everything at the end.
 """
 
-import json
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -22,13 +21,12 @@ import click
 # Run as a file, Python looks for modules in the file's folder alone.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from bench.cli import options, perform
 from bench.footprint import Footprint, footprint
 from bench.machine import machine, moment
-from bench.measure import BURST, JSON, PACED, Sample, Work, interleaved
+from bench.measure import BURST, JSON, PACED, Sample, Work, interleaved, noted
 from bench.report import cpu, memory_table, throughput, ttft
 from bench.rig import LINE, LINE_AND_FLOWER, Provider, Target, moonpool, provider
-from bench.running import BenchError, allow_open_files
-from bench.tables import write_places
 
 PARTS = ("throughput", "ttft", "memory")
 VARIANTS = (
@@ -38,31 +36,39 @@ VARIANTS = (
 )
 
 
+TABLES = (
+    ("throughput", "throughput", throughput),
+    ("cpu", "throughput", cpu),
+    ("ttft", "ttft", ttft),
+)
+"""Place, part that was measured, and how to draw it."""
+
+
 @dataclass(slots=True)
 class Report:
     """What was measured: samples by part, and the memory of a whole stack."""
 
     machine: str
-    note: str
+    when: str
+    seconds: float
     samples: dict[str, list[Sample]] = field(default_factory=dict)
     memory: Footprint | None = None
 
     def tables(self) -> dict[str, str]:
         """The tables by the names of their places."""
         found = {"machine": self.machine}
-        if "throughput" in self.samples:
-            found["throughput"] = throughput(self.samples["throughput"])
-            found["cpu"] = cpu(self.samples["throughput"])
-        if "ttft" in self.samples:
-            found["ttft"] = ttft(self.samples["ttft"])
+        for name, part, draw in TABLES:
+            if samples := self.samples.get(part):
+                note = noted(self.when, samples, self.seconds)
+                found[name] = f"{draw(samples)}\n\n{note}"
         if self.memory:
-            found["memory"] = memory_table(self.memory)
-        return {n: t if n == "machine" else f"{t}\n\n{self.note}" for n, t in found.items()}
+            found["memory"] = f"{memory_table(self.memory)}\n\n_{self.when}._"
+        return found
 
     def as_dict(self) -> dict[str, Any]:
         samples = {part: [s.as_dict() for s in found] for part, found in self.samples.items()}
         memory = asdict(self.memory) if self.memory else None
-        return {"machine": self.machine, "note": self.note, "samples": samples, "memory": memory}
+        return {"machine": self.machine, "when": self.when, "samples": samples, "memory": memory}
 
 
 def measure_lines(
@@ -82,8 +88,7 @@ def measure_lines(
 
 def measure_all(only: Sequence[str], seconds: float, rounds: int) -> Report:
     """Measures the parts named in `only`. Raises BenchError."""
-    note = f"_{moment()}; median of {rounds} rounds of {seconds:g} s each._"
-    report = Report(machine(), note)
+    report = Report(machine(), moment(), seconds)
     all_works: dict[str, Sequence[Work]] = {"throughput": (JSON, BURST), "ttft": (PACED,)}
     works = {part: found for part, found in all_works.items() if part in only}
     with tempfile.TemporaryDirectory(prefix="moon-", dir="/tmp") as name:
@@ -94,39 +99,6 @@ def measure_all(only: Sequence[str], seconds: float, rounds: int) -> Report:
             if "memory" in only:
                 report.memory = footprint(folder / "whole", upstream)
     return report
-
-
-def show(report: Any, as_json: bool, write: Path | None) -> None:
-    """Prints a report, and writes its tables into a page if one is given."""
-    if as_json:
-        click.echo(json.dumps(report.as_dict()))
-    else:
-        for name, text in report.tables().items():
-            click.echo(f"\n### {name}\n\n{text}")
-    if write:
-        write_places(write, report.tables())
-
-
-def options(command: Callable[..., None]) -> Callable[..., None]:
-    """The options that all measurements have."""
-    page = click.Path(path_type=Path, exists=True, dir_okay=False)
-    for option in (
-        click.option("--write", type=page, help="Write the tables into this page."),
-        click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables."),
-        click.option("--rounds", default=3, show_default=True, type=click.IntRange(1)),
-        click.option("--seconds", default=4.0, show_default=True, help="Length of each run."),
-    ):
-        command = option(command)
-    return command
-
-
-def perform(work: Callable[[], Any], as_json: bool, write: Path | None) -> None:
-    """Measures and shows; what cannot be measured becomes a message and exit code 1."""
-    allow_open_files()
-    try:
-        show(work(), as_json, write)
-    except BenchError as error:
-        raise click.ClickException(str(error)) from error
 
 
 @click.command(help=__doc__.split("\n\n", maxsplit=1)[0] if __doc__ else None)

@@ -6,7 +6,6 @@ from typing import Any
 
 import gevent
 from gevent.event import Event as Signal
-from gevent.lock import RLock
 
 from app.redis import RedisGone, Wire, pack
 from app.telemetry import log
@@ -48,10 +47,11 @@ class Hub:
     def __init__(self, url: str) -> None:
         self._url = url
         self._watches: dict[bytes, list[Watch]] = {}
+        self._joining: list[bytes] = []
         self._leaving: list[bytes] = []
         self._wire: Wire | None = None
-        self._lock = RLock()
         self._reader: Any = None
+        self._teller: Any = None
 
     def watch(self, channel: str) -> Watch:
         """Starts to listen on a channel. What was sent before Redis took the subscription is
@@ -62,7 +62,9 @@ class Hub:
         listeners = self._watches.setdefault(watch.channel, [])
         listeners.append(watch)
         if len(listeners) == 1:
-            self._send(pack("SUBSCRIBE", watch.channel))
+            self._joining.append(watch.channel)
+            if self._teller is None or self._teller.dead:
+                self._teller = gevent.spawn(self._tell)
         return watch
 
     def leave(self, watch: Watch) -> None:
@@ -73,26 +75,29 @@ class Hub:
         if not listeners and self._watches.pop(watch.channel, None) is not None:
             self._leaving.append(watch.channel)
 
-    def _send(self, packed: bytes) -> None:
-        if self._leaving:
-            gone = [channel for channel in self._leaving if channel not in self._watches]
-            self._leaving = []
+    def _tell(self) -> None:
+        """Tells Redis of all who came and went since the last time, in one write."""
+        while self._joining and self._wire is not None:
+            joining, self._joining = self._joining, []
+            leaving, self._leaving = self._leaving, []
+            packed = pack("SUBSCRIBE", *joining)
+            gone = [channel for channel in leaving if channel not in self._watches]
             if gone:
                 packed = pack("UNSUBSCRIBE", *gone) + packed
-        with self._lock:
-            if self._wire is not None:
-                try:
-                    self._wire.send(packed)
-                except RedisGone:
-                    self._wire = None
+            try:
+                self._wire.send(packed)
+            except RedisGone:
+                self._wire = None
 
     def _run(self) -> None:
         while True:
             try:
                 wire = Wire(self._url, timeout_s=None)
+                self._joining = []
                 if self._watches:
                     wire.send(pack("SUBSCRIBE", *self._watches))
                 self._wire = wire
+                self._tell()
                 for listeners in self._watches.values():
                     for watch in listeners:
                         watch.miss()
@@ -104,7 +109,10 @@ class Hub:
 
     def _listen(self, wire: Wire) -> None:
         while True:
-            kind, channel, data = wire.read()
+            reply = wire.read()
+            if not isinstance(reply, list):
+                raise RedisGone(str(reply))
+            kind, channel, data = reply
             if kind == b"message":
                 for watch in self._watches.get(channel, ()):
                     watch.put(data)
