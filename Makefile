@@ -21,7 +21,7 @@ run: $(VENV)/.locked ## Install what is locked, then start everything; Ctrl-C st
 	@exec $(BIN)/moonpool up
 
 test: check ## Install what is locked, then run all checks and tests
-	@echo '==> pytest'; $(BIN)/pytest -n 2
+	@echo '==> pytest'; $(BIN)/pytest -n 2 --dist loadgroup
 
 check: $(VENV)/.locked-dev ## Run the checks without the tests
 	@echo '==> ruff check'; $(BIN)/ruff check .

@@ -10,6 +10,8 @@ import click
 from bench.running import BenchError, allow_open_files
 from bench.tables import write_places
 
+Command = Callable[..., None]
+
 
 class Report(Protocol):
     """What was measured."""
@@ -21,10 +23,10 @@ class Report(Protocol):
         """All figures."""
 
 
-def options(command: Callable[..., None]) -> Callable[..., None]:
-    """The options that all measurements have."""
+def options(*, seconds: float) -> Callable[[Command], Command]:
+    """The options that all measurements have; `seconds` is the default length of a run."""
     page = click.Path(path_type=Path, exists=True, dir_okay=False)
-    for option in (
+    kinds = (
         click.option("--write", type=page, help="Write the tables into this page as well."),
         click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables."),
         click.option(
@@ -36,14 +38,19 @@ def options(command: Callable[..., None]) -> Callable[..., None]:
         ),
         click.option(
             "--seconds",
-            default=4.0,
+            default=seconds,
             show_default=True,
             type=click.FloatRange(1),
             help="Length of each run, after a second of warm-up.",
         ),
-    ):
-        command = option(command)
-    return command
+    )
+
+    def add(command: Command) -> Command:
+        for option in kinds:
+            command = option(command)
+        return command
+
+    return add
 
 
 def perform(measure: Callable[[], Report], as_json: bool, write: Path | None) -> None:

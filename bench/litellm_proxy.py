@@ -12,7 +12,7 @@ from bench.rig import BENCH, Provider, Target, answers, free_port
 from bench.running import BenchError, running
 
 REQUIREMENTS = BENCH / "peers.txt"
-VENV = BENCH / ".venv-peers"
+VENV = BENCH.parent / ".venv-peers"
 START_S = 180.0
 KEY = "sk-bench"
 
@@ -34,12 +34,12 @@ def peer_python() -> Path:
         return python
     print(f"making {VENV} (a few minutes the first time)", file=sys.stderr, flush=True)
     pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
-    for argv in (
-        [sys.executable, "-m", "venv", "--clear", str(VENV)],
-        [*pip, "-r", str(REQUIREMENTS)],
-    ):
+    make = [sys.executable, "-m", "venv", "--clear", str(VENV)]
+    for argv in (make, [*pip, "-r", str(REQUIREMENTS)]):
         if subprocess.run(argv, stdout=sys.stderr, check=False).returncode:
             raise BenchError(f"{VENV} cannot be made; or use another with --peer-python")
+        # Neither git nor ruff looks into it then.
+        (VENV / ".gitignore").write_text("*\n")
     stamp.write_text(wanted)
     return python
 

@@ -1,11 +1,4 @@
-"""Measures Moonpool beside LiteLLM's proxy with two workers, and prints Markdown tables.
-
-    make bench-peers                              or  .venv/bin/python bench/peers.py
-    .venv/bin/python bench/peers.py --seconds 3 --rounds 2 --only burst
-    .venv/bin/python bench/peers.py --write docs/performance.md
-
-It makes bench/.venv-peers, an environment of its own with what bench/peers.txt names. Both gateways
-run in front of the same mock provider; one is under load at a time.
+"""Moonpool measured beside LiteLLM's proxy: `make bench-peers`.
 """
 
 import sys
@@ -66,7 +59,7 @@ def measure_peers(
     return Report(noted(f"{when}; {setup}", samples, seconds), samples)
 
 
-@click.command(help=__doc__.split("\n\n", maxsplit=1)[0] if __doc__ else None)
+@click.command()
 @click.option("--only", multiple=True, type=click.Choice(list(WORKS)), help="A load; default both.")
 @click.option(
     "--peer-python",
@@ -76,7 +69,7 @@ def measure_peers(
 )
 @click.option("--workers", default=2, show_default=True, help="Worker processes of LiteLLM.")
 @click.option("--task-events/--no-task-events", default=True, help="Moonpool's task events.")
-@options
+@options(seconds=8.0)
 def main(
     only: tuple[str, ...],
     given: Path | None,
@@ -87,6 +80,19 @@ def main(
     as_json: bool,
     write: Path | None,
 ) -> None:
+    """Measure Moonpool beside LiteLLM's proxy, and print Markdown tables.
+
+    Makes .venv-peers, an environment of its own with what bench/peers.txt names. Both gateways run
+    in front of the same mock provider; one is under load at a time.
+
+    \b
+    Examples:
+      .venv/bin/python bench/peers.py
+      .venv/bin/python bench/peers.py --only burst --seconds 4 --rounds 2
+      .venv/bin/python bench/peers.py --write docs/performance.md
+
+    Exit codes: 0 measured, 1 something did not start or gave no answer, 2 a wrong option.
+    """
     perform(
         lambda: measure_peers(
             only or tuple(WORKS),

@@ -8,6 +8,7 @@ from bench.processes import Memory
 from bench.tables import mebibytes, middle, number, table
 
 DIRECT = "direct"
+OUTSIDE = ("provider", "client")
 COLUMNS = (
     ("web", ("web",)),
     ("worker", ("worker_interactive",)),
@@ -15,7 +16,7 @@ COLUMNS = (
     ("Postgres", ("postgres",)),
     ("Redis", ("redis",)),
     ("Flower", ("flower",)),
-    ("provider and client", ("provider", "client")),
+    ("provider and client", OUTSIDE),
 )
 
 
@@ -54,7 +55,7 @@ def throughput(samples: Sequence[Sample]) -> str:
                 number(sum(s.errors for s in found)),
             )
         )
-    return table(heads, rows)
+    return table(heads, rows, 2)
 
 
 def cpu(samples: Sequence[Sample]) -> str:
@@ -63,7 +64,7 @@ def cpu(samples: Sequence[Sample]) -> str:
         (work, target, *(_cpu(found, roles) for _, roles in COLUMNS))
         for work, target, found in groups(samples)
     ]
-    return table(("load", "target", *(name for name, _ in COLUMNS)), rows)
+    return table(("load", "target", *(name for name, _ in COLUMNS)), rows, 2)
 
 
 def _cpu(samples: Sequence[Sample], roles: tuple[str, ...]) -> str:
@@ -73,8 +74,8 @@ def _cpu(samples: Sequence[Sample], roles: tuple[str, ...]) -> str:
 
 def ttft(samples: Sequence[Sample]) -> str:
     """Time to first token of paced streams, and what each target adds to the direct call."""
-    heads = ["target", "TTFT p50 ms", "TTFT p99 ms", "added p50 ms", "chunk lag p50 ms"]
-    heads += ["chunk lag p99 ms", "streams/s", "errors"]
+    heads = ["target", "TTFT p50 ms", "TTFT p99 ms", "added p50 ms"]
+    heads += ["chunk lag p50 ms", "chunk lag p99 ms", "streams/s", "errors"]
     rows = [
         (
             target,
@@ -118,21 +119,23 @@ def by_round(samples: Sequence[Sample]) -> str:
 
 def gateways(samples: Sequence[Sample]) -> str:
     """Latency and CPU of each gateway with all that belongs to it."""
-    outside = {"provider", "client"}
-    rows = [
-        (
-            work,
-            target,
-            middle(figures(found, "p50_ms"), 1),
-            middle(figures(found, "p99_ms"), 1),
-            middle([s.cpu(*(set(s.cpu_ms) - outside)) for s in found], 3),
-            middle([s.cpu(*outside) for s in found], 3),
-            number(sum(s.errors for s in found)),
+    heads = ("load", "target", "p50 ms", "p99 ms", "CPU ms per request")
+    heads_more = ("provider and client", "errors")
+    rows = []
+    for work, target, found in groups(samples):
+        inside = tuple(sorted(set(found[0].cpu_ms) - set(OUTSIDE)))
+        rows.append(
+            (
+                work,
+                target,
+                middle(figures(found, "p50_ms"), 1),
+                middle(figures(found, "p99_ms"), 1),
+                _cpu(found, inside),
+                _cpu(found, OUTSIDE),
+                number(sum(s.errors for s in found)),
+            )
         )
-        for work, target, found in groups(samples)
-    ]
-    heads = ("load", "target", "p50 ms", "p99 ms", "CPU ms per request", "provider and client")
-    return table((*heads, "errors"), rows)
+    return table((*heads, *heads_more), rows, 2)
 
 
 def memory_table(found: Footprint) -> str:

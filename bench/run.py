@@ -1,11 +1,4 @@
-"""Measures Moonpool against its provider called directly, and prints Markdown tables.
-
-    make bench                                    or  .venv/bin/python bench/run.py
-    .venv/bin/python bench/run.py --only ttft --seconds 3 --rounds 2
-    .venv/bin/python bench/run.py --write docs/performance.md
-
-It starts stacks of its own with their data in a temporary folder, and a mock provider, and removes
-everything at the end.
+"""Moonpool measured against its provider called directly: `make bench`.
 """
 
 import sys
@@ -101,12 +94,25 @@ def measure_all(only: Sequence[str], seconds: float, rounds: int) -> Report:
     return report
 
 
-@click.command(help=__doc__.split("\n\n", maxsplit=1)[0] if __doc__ else None)
+@click.command()
 @click.option("--only", multiple=True, type=click.Choice(PARTS), help="A part; all if not given.")
-@options
+@options(seconds=4.0)
 def main(
     only: tuple[str, ...], seconds: float, rounds: int, as_json: bool, write: Path | None
 ) -> None:
+    """Measure Moonpool against its provider called directly, and print Markdown tables.
+
+    Starts stacks of its own, with their data in a temporary folder, and a mock provider; removes
+    everything at the end. Progress goes to standard error.
+
+    \b
+    Examples:
+      .venv/bin/python bench/run.py
+      .venv/bin/python bench/run.py --only ttft --seconds 3 --rounds 2
+      .venv/bin/python bench/run.py --write docs/performance.md
+
+    Exit codes: 0 measured, 1 something did not start or gave no answer, 2 a wrong option.
+    """
     perform(lambda: measure_all(only or PARTS, seconds, rounds), as_json, write)
 
 

@@ -8,9 +8,9 @@ from statistics import median
 from bench.running import BenchError
 
 
-def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table; all columns but the first are aligned to the right."""
-    rule = ["---", *["---:"] * (len(heads) - 1)]
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]], texts: int = 1) -> str:
+    """A Markdown table whose columns are aligned to the right, but for the first `texts`."""
+    rule = ["---"] * texts + ["---:"] * (len(heads) - texts)
     return "\n".join("| " + " | ".join(row) + " |" for row in (heads, rule, *rows))
 
 

@@ -39,7 +39,10 @@ PLACES: dict[str, dict[str, str]] = {
         "workers.inference.heartbeat": "outlives a Postgres that goes away",
     },
     "celery": {"workers.main": "is the Celery process; all others know the queue by name"},
-    "redis": {"app.redis": "reads addresses as redis-py does, and is the only way to Redis"},
+    "redis": {
+        "app.redis": "reads addresses as redis-py does, and is the only way to Redis",
+        "app.queue": "catches what kombu lets through",
+    },
     "hiredis": {"app.redis": "is the only way to Redis"},
 }
 """Where a package may be imported: the module or its whole room, and why."""

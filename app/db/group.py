@@ -23,11 +23,12 @@ given up."""
 
 
 class GroupFailed(Exception):
-    """The group's statement failed. `in_doubt`: its commit may have happened."""
+    """The group's statement failed. `in_doubt`: its commit may have happened. `refused`: Postgres
+    answered, with an error."""
 
-    def __init__(self, cause: BaseException, in_doubt: bool) -> None:
+    def __init__(self, cause: BaseException, *, in_doubt: bool, refused: bool = False) -> None:
         super().__init__(str(cause))
-        self.in_doubt = in_doubt
+        self.in_doubt, self.refused = in_doubt, refused
 
 
 class GroupCommit(Generic[Item, Verdict]):
@@ -104,7 +105,7 @@ class GroupCommit(Generic[Item, Verdict]):
                     self._flush_group([entry])
                 return
             for _, done in group:
-                done.set_exception(GroupFailed(error, in_doubt=reached and lost))
+                done.set_exception(GroupFailed(error, in_doubt=reached and lost, refused=not lost))
             return
         for (_, done), verdict in zip(group, verdicts, strict=True):
             done.set(verdict)

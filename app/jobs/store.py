@@ -182,8 +182,7 @@ def heartbeat(
     the jobs returned, and what it did not take is rightly still the worker's.
     """
     renewed = connection.execute(
-        "UPDATE worker SET lease_until = now() + %s * interval '1 second' "
-        "WHERE id = %s",
+        "UPDATE worker SET lease_until = now() + %s * interval '1 second' WHERE id = %s",
         (lease_s, worker_id),
     )
     if renewed.rowcount == 0:

@@ -81,7 +81,9 @@ def claim_one(connection: Connection, owner: str = "wrk_a", lane: Lane = LANE) -
     return claimed
 
 
-def running(connection: Connection, tenant_id: str, owner: str = "wrk_a", **options: Any) -> Claimed:
+def running(
+    connection: Connection, tenant_id: str, owner: str = "wrk_a", **options: Any
+) -> Claimed:
     """A job of `tenant_id`, admitted and claimed."""
     [job_id] = admit(connection, tenant_id, **options)
     claimed = claim_one(connection, owner)

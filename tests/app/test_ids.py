@@ -1,12 +1,12 @@
 """Ids: unique, sorted by time, and of a form that is recognised."""
 
+import os
 import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app import ids
 from app.ids import is_job_id, new_id
 
 CROCKFORD = set("0123456789abcdefghjkmnpqrstvwxyz")
@@ -38,7 +38,7 @@ def test_sorts_by_time_as_text(moments: list[int]) -> None:
     made = []
     with pytest.MonkeyPatch.context() as patch:
         for moment in moments:
-            patch.setattr(ids.time, "time_ns", lambda moment=moment: moment * 1_000_000)
+            patch.setattr(time, "time_ns", lambda moment=moment: moment * 1_000_000)
             made.append((moment, new_id("job")))
     for moment, made_id in made:
         for other, other_id in made:
@@ -53,7 +53,7 @@ def test_carries_80_random_bits(monkeypatch: pytest.MonkeyPatch) -> None:
         drawn.append(count)
         return b"\xff" * count
 
-    monkeypatch.setattr(ids.os, "urandom", draw)
+    monkeypatch.setattr(os, "urandom", draw)
     assert number(new_id("job")) & (2**80 - 1) == 2**80 - 1
     assert drawn == [10]
 
@@ -65,7 +65,7 @@ def test_no_two_are_the_same() -> None:
 @given(st.integers(0, 2**48 - 1))
 def test_every_job_id_is_recognised(moment: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ids.time, "time_ns", lambda: moment * 1_000_000)
+        patch.setattr(time, "time_ns", lambda: moment * 1_000_000)
         assert is_job_id(new_id("job"))
 
 

@@ -4,7 +4,6 @@ import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import gevent.socket
 import pytest
@@ -66,9 +65,7 @@ class Ears:
 
         with (
             self.app.connection_for_read() as connection,
-            self.app.amqp.TaskConsumer(
-                connection.default_channel, queues=queues, on_message=hear
-            ),
+            self.app.amqp.TaskConsumer(connection.default_channel, queues=queues, on_message=hear),
         ):
             while len(requests) < bells:
                 connection.drain_events(timeout=5)
@@ -131,7 +128,7 @@ def test_a_burst_is_cut_into_bells(settings: Settings) -> None:
     ears = Ears(settings.broker)
     ears.listen("batch", 3)
     assert [len(ids) for ids, _ in ears.heard] == [BELL_IDS, BELL_IDS, len(IDS) - 2 * BELL_IDS]
-    assert sum([ids for ids, _ in ears.heard], []) == IDS
+    assert [job_id for ids, _ in ears.heard for job_id in ids] == IDS
 
 
 def test_rings_that_meet_go_together(settings: Settings) -> None:

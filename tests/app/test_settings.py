@@ -20,7 +20,7 @@ def test_reads_its_prefix_only(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_is_frozen() -> None:
     with pytest.raises(ValidationError):
-        Settings().port = 1
+        setattr(Settings(), "port", 1)  # noqa: B010
 
 
 @pytest.mark.parametrize(

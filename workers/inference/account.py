@@ -20,10 +20,10 @@ class Bill:
 
 def told_or_estimated(told: dict[str, Any] | None, request: str, text: str) -> dict[str, Any]:
     """The provider's usage, or our own count of it, marked `estimated`."""
-    if told is not None and isinstance(told.get("prompt_tokens"), int):
-        told.setdefault("completion_tokens", 0)
-        told["total_tokens"] = told["prompt_tokens"] + told["completion_tokens"]
-        return told
+    prompt = (told or {}).get("prompt_tokens")
+    completion = (told or {}).get("completion_tokens", 0)
+    if told is not None and _is_count(prompt) and _is_count(completion):
+        return {**told, "completion_tokens": completion, "total_tokens": prompt + completion}
     prompt, completion = estimate_tokens(request), estimate_tokens(text)
     return {
         "prompt_tokens": prompt,
@@ -31,6 +31,10 @@ def told_or_estimated(told: dict[str, Any] | None, request: str, text: str) -> d
         "total_tokens": prompt + completion,
         "estimated": True,
     }
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 2**31
 
 
 def bill(
@@ -41,8 +45,9 @@ def bill(
     What would go over the hold is the platform's loss: a client is never charged more than was
     set aside at admission.
     """
-    details = usage.get("prompt_tokens_details") or {}
-    cached = int(details.get("cached_tokens") or 0)
+    details = usage.get("prompt_tokens_details")
+    cached = details.get("cached_tokens") if isinstance(details, dict) else 0
+    cached = min(cached, usage["prompt_tokens"]) if _is_count(cached) else 0
     priced = usage if model is not None else NO_TOKENS
     cost = None
     if model is not None:

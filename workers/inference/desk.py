@@ -4,6 +4,7 @@ Bells and the process's own regular look both end in `answer`, which claims as m
 are slots for; the slots bound what runs at once.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,7 @@ from workers.inference.run import Attempt, Cancelled, Ended, Lost, Parts, Releas
 from workers.providers.registry import Providers
 
 SETTLE_RETRY_S = (0.2, 0.5, 1.0, 2.0)
+REFUSALS_MAX = 4
 
 
 @dataclass(slots=True)
@@ -149,16 +151,19 @@ class Desk:
     def _finish(self, attempt: Attempt, ended: Ended) -> None:
         job = attempt.job
         if ended.outcome is not None:
-            if self._until_committed(self._settles, ended.outcome):
+            if self._until_committed(self._settles, ended.outcome, attempt.without_answer):
                 attempt.tell(ended.outcome)
         elif ended.handed_back != "lost":
             item = (job.id, job.attempt, ended.calls, ended.handed_back)
-            lane = self._until_committed(self._returns, item)
+            lane = self._until_committed(self._returns, item, None)
             if lane is not None:
                 self._bell.ring(lane, [job.id])
 
-    def _until_committed(self, group: GroupCommit[Any, Any], item: Any) -> Any:
-        """Tries until Postgres has taken `item`: it is fenced by its attempt, so again is safe."""
+    def _until_committed(
+        self, group: GroupCommit[Any, Any], item: Any, simpler: Callable[[Any], None] | None
+    ) -> Any:
+        """Tries until Postgres has taken `item`: it is fenced by its attempt, so again is safe.
+        One that Postgres keeps refusing is made `simpler`, lest it stays open for ever."""
         tries = 0
         while True:
             try:
@@ -167,6 +172,8 @@ class Desk:
                 log("worker").warning("not committed yet", error=str(failed), count=tries)
                 gevent.sleep(SETTLE_RETRY_S[min(tries, len(SETTLE_RETRY_S) - 1)])
                 tries += 1
+                if failed.refused and simpler is not None and tries == REFUSALS_MAX:
+                    simpler(item)
 
     def _claim_group(
         self, connection: Connection, asked: list[tuple[str, int]]

@@ -8,7 +8,8 @@ from app.catalogue.model import Route
 from workers.providers.base import ProviderError
 
 MAX_CALLS = 4
-"""Provider calls before the first token, over all routes, in one attempt."""
+"""Provider calls before the first token in one attempt, over all routes. Where there are more
+routes than that, each still gets its one call."""
 
 CALLS_PER_ROUTE = 3
 BACKOFF_BASE_S = 0.25

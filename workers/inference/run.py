@@ -8,9 +8,11 @@ import gevent
 import orjson
 
 from app.catalogue.model import Catalogue, Model
+from app.errors import MoonpoolError
 from app.events.publish import Publisher
 from app.jobs.model import MAX_STRIKES, Claimed, EndState, Outcome
 from app.settings import Settings
+from app.telemetry import log
 from workers.inference.account import NO_TOKENS, bill, told_or_estimated
 from workers.inference.calls import AllFailed, Calls, Interrupted, ways_of
 from workers.inference.relay import Relay
@@ -83,10 +85,24 @@ class Attempt:
             if job.door == "stream" or job.strikes + 1 >= MAX_STRIKES:
                 return self._end("failed", interrupted(cut))
             return self._hand_back("interrupted")
+        except Exception as error:
+            # A job that breaks us may break the next worker too: it costs a strike.
+            log("worker").error("attempt broke", job_id=job.id, error=repr(error), exc_info=True)
+            if job.strikes + 1 >= MAX_STRIKES:
+                return self._end("failed", MoonpoolError("The job failed unexpectedly.").body())
+            return self._hand_back("interrupted")
 
     def tell(self, outcome: Outcome) -> None:
         """Writes the terminal event of an attempt that stands."""
         self.relay.ended(outcome.state, self._usage, self._error, self._body)
+
+    def without_answer(self, outcome: Outcome) -> None:
+        """Makes `outcome` a failure that costs nothing and holds nothing of what was said."""
+        error = MoonpoolError("The answer could not be stored.").body()
+        usage = bill(NO_TOKENS, None, 0, 0.0, None).usage
+        self._error, self._usage, self._body = orjson.dumps(error), orjson.dumps(usage), None
+        outcome.state, outcome.cost, outcome.body, outcome.calls = "failed", 0, None, "[]"
+        outcome.error, outcome.usage = self._error.decode(), self._usage.decode()
 
     def _answer(self) -> Ended:
         parts, job = self._parts, self.job

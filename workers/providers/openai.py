@@ -1,6 +1,7 @@
 """Whatever speaks OpenAI's chat API: OpenAI, Groq, Mistral, vLLM, Ollama, llama.cpp."""
 
 import email.utils
+import math
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -36,7 +37,10 @@ class OpenAI:
             response = self._post({**call.request, "model": call.model}, call)
             try:
                 body = orjson.loads(_read(response))
-                return Completion(body["choices"], body.get("usage"))
+                choices = body["choices"]
+                if type(choices) is not list or not choices or type(choices[0]) is not dict:
+                    raise TypeError
+                return Completion(choices, body.get("usage"))
             except (orjson.JSONDecodeError, KeyError, TypeError) as error:
                 raise ProviderError("protocol", "the answer is not a chat completion") from error
 
@@ -123,11 +127,14 @@ def _take(frame: bytes, chunk: Chunk) -> bool:
             return True
         try:
             told = orjson.loads(data)
-            if "error" in told:
+            if told.get("error"):
                 raise ProviderError("unavailable", _message(told))
-            chunk.choices += told["choices"]
+            for choice in told["choices"]:
+                if type(choice["index"]) is not int or type(choice["delta"]) is not dict:
+                    raise TypeError
+                chunk.choices.append(choice)
             chunk.usage = told.get("usage") or chunk.usage
-        except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+        except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError) as error:
             raise ProviderError("protocol", "a chunk is not of OpenAI's form") from error
     return False
 
@@ -162,7 +169,8 @@ def _retry_after(text: str | None) -> float | None:
     if text is None:
         return None
     try:
-        return max(0.0, float(text))
+        seconds = float(text)
+        return max(0.0, seconds) if math.isfinite(seconds) else None
     except ValueError:
         pass
     try:

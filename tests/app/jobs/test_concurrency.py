@@ -132,10 +132,14 @@ def test_a_settle_and_a_reap_of_the_same_attempts_leave_one_winner_each(
         admit(connection, mine, 12)
         jobs = store.claim(connection, LANE, "wrk_a", 12)
         outcomes = [outcome(job) for job in jobs]
-        lost = [(job.id, job.attempt, None) for job in reversed(jobs)]
+        lost: list[tuple[str, int, str | None]] = [
+            (job.id, job.attempt, None) for job in reversed(jobs)
+        ]
         settle = partial(store.settle_group, zombie, "wrk_a", outcomes)
         reap = partial(store.requeue, reaper, lost, "lost")
-        stands, back = together(partial(undone_at_most_once, settle), partial(undone_at_most_once, reap))
+        stands, back = together(
+            partial(undone_at_most_once, settle), partial(undone_at_most_once, reap)
+        )
         won = {job.id for job, stood in zip(jobs, stands, strict=True) if stood}
         returned = {job_id for job_id, _ in back}
         assert won | returned == {job.id for job in jobs}

@@ -113,7 +113,7 @@ class JobLine(RuleBasedStateMachine):
     @rule(pick=PICK, how=st.sampled_from(["released", "interrupted"]))
     def give_back(self, pick: int, how: str) -> None:
         job_id, known = self.one_of(self.model.of("running"), pick)
-        lost = [(job_id, known.attempt, None)]
+        lost: list[tuple[str, int, str | None]] = [(job_id, known.attempt, None)]
         assert store.requeue(self.connection, lost, how) == [(job_id, LANE)]
         self.model.requeue(job_id, how)
 
@@ -162,8 +162,7 @@ class JobLine(RuleBasedStateMachine):
             assert sorted(ended) == ids
             for job_id in ids:
                 self.model.end(job_id, state)
-        requeued = [(job_id, lost[job_id][1], None) for job_id in again]
-        back = store.requeue(self.connection, requeued, "lost")
+        back = store.requeue(self.connection, [(i, lost[i][1], None) for i in again], "lost")
         assert sorted(back) == [(job_id, LANE) for job_id in again]
         for job_id in again:
             self.model.requeue(job_id, "lost")
@@ -198,7 +197,9 @@ class JobLine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         assert_proven(self.connection)
-        settled = self.rows("SELECT job_id, count(*) FROM transfer WHERE kind = 'settle' GROUP BY 1")
+        settled = self.rows(
+            "SELECT job_id, count(*) FROM transfer WHERE kind = 'settle' GROUP BY job_id"
+        )
         assert settled == [(job_id, 1) for job_id in self.model.ended()]
 
 

@@ -1,0 +1,364 @@
+"""The OpenAI adapter against answers good, odd and broken; the stream however it is cut."""
+
+import email.utils
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from workers.providers.base import Call, Chunk, ProviderError
+from workers.providers.openai import ANSWER_MAX, MESSAGE_MAX, OpenAI, _retry_after
+
+USAGE = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
+DONE = b"data: [DONE]\n\n"
+Answer = Callable[[httpx.Request], httpx.Response]
+
+
+def provider(answer: Answer, key: str = "sk-test") -> OpenAI:
+    return OpenAI(httpx.MockTransport(answer), "https://api.test/v1/", key)
+
+
+def call(**request: Any) -> Call:
+    return Call({"messages": [{"role": "user", "content": "hi"}], **request}, "their-model")
+
+
+def choice(text: str, finish: str | None = None, index: int = 0) -> dict[str, Any]:
+    return {"index": index, "delta": {"content": text}, "finish_reason": finish}
+
+
+def frame(*choices: dict[str, Any], **more: Any) -> bytes:
+    body = {"id": "c", "object": "chat.completion.chunk", "choices": list(choices), **more}
+    return b"data: " + orjson.dumps(body) + b"\n\n"
+
+
+def streamed(*parts: bytes) -> list[Chunk]:
+    """The chunks that the adapter makes of parts, each of which one read brings."""
+    return list(provider(lambda _: httpx.Response(200, content=iter(parts))).stream(call()))
+
+
+def choices(chunks: list[Chunk]) -> list[dict[str, Any]]:
+    return [one for chunk in chunks for one in chunk.choices]
+
+
+def refused(*parts: bytes) -> ProviderError:
+    with pytest.raises(ProviderError) as raised:
+        streamed(*parts)
+    return raised.value
+
+
+def answered(response: httpx.Response) -> ProviderError:
+    """The error that both ways of calling make of a response."""
+    raised = []
+    for way in ("complete", "stream"):
+        with pytest.raises(ProviderError) as error:
+            twin = httpx.Response(
+                response.status_code, headers=response.headers, content=response.content
+            )
+            got = getattr(provider(lambda _, twin=twin: twin), way)(call())
+            list(got if way == "stream" else [])
+        raised.append(error.value)
+    whole, stream = raised
+    assert (whole.kind, whole.message, whole.status) == (stream.kind, stream.message, stream.status)
+    return whole
+
+
+def test_sends_the_request_with_the_providers_model_and_key() -> None:
+    seen: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        body = {"choices": [{"index": 0, "message": {}, "finish_reason": "stop"}], "usage": USAGE}
+        return httpx.Response(200, json=body)
+
+    completion = provider(answer).complete(call(temperature=0.5))
+    [request] = seen
+    assert (request.method, str(request.url)) == ("POST", "https://api.test/v1/chat/completions")
+    assert orjson.loads(request.content) == {
+        "messages": [{"role": "user", "content": "hi"}], "temperature": 0.5, "model": "their-model",
+    }  # fmt: skip
+    assert request.headers["authorization"] == "Bearer sk-test"
+    assert request.headers["host"] == "api.test"
+    assert request.headers["content-length"] == str(len(request.content))
+    assert request.extensions["timeout"] == {"connect": 5.0, "read": 60.0}
+    assert completion.choices == [{"index": 0, "message": {}, "finish_reason": "stop"}]
+    assert completion.usage == USAGE
+
+
+def test_a_stream_asks_for_usage_and_without_a_key_sends_none() -> None:
+    seen: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(200, content=frame(choice("a", "stop")) + DONE)
+
+    list(provider(answer, "").stream(call(stream_options={"include_usage": False})))
+    body = orjson.loads(seen[0].content)
+    assert (body["stream"], body["stream_options"]) == (True, {"include_usage": True})
+    assert "authorization" not in seen[0].headers
+
+
+def test_an_answer_without_usage_is_whole() -> None:
+    body = {"choices": [{"index": 0, "message": {"content": "x"}, "finish_reason": "stop"}]}
+    completion = provider(lambda _: httpx.Response(200, json=body)).complete(call())
+    assert completion.usage is None
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>", b"[]", b"{}", b"null", b'"x"', b'{"choices":null}', b'{"choices":[]}',
+             b'{"choices":{}}', b'{"choices":"abc"}', b'{"error":{"message":"no"}}', b"\xff"]
+)  # fmt: skip
+def test_what_is_no_completion_is_a_protocol_error(body: bytes) -> None:
+    with pytest.raises(ProviderError) as raised:
+        provider(lambda _: httpx.Response(200, content=body)).complete(call())
+    assert raised.value.kind == "protocol"
+
+
+def test_an_endless_answer_is_cut_off() -> None:
+    def endless() -> Iterator[bytes]:
+        while True:
+            yield b" " * 1_000_000
+
+    with pytest.raises(ProviderError, match=str(ANSWER_MAX)):
+        provider(lambda _: httpx.Response(200, content=endless())).complete(call())
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "retryable"),
+    [
+        (400, "invalid", False),
+        (404, "invalid", False),
+        (422, "invalid", False),
+        (307, "invalid", False),
+        (401, "auth", False),
+        (403, "auth", False),
+        (408, "unavailable", True),
+        (409, "unavailable", True),
+        (429, "rate_limited", True),
+        (500, "unavailable", True),
+        (503, "unavailable", True),
+        (529, "unavailable", True),
+    ],
+)
+def test_a_status_says_what_kind_of_failure_it_is(status: int, kind: str, retryable: bool) -> None:
+    error = answered(httpx.Response(status, json={"error": {"message": "because"}}))
+    assert (error.kind, error.retryable, error.status) == (kind, retryable, status)
+    assert error.message == "because"
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"<html>Bad Gateway</html>", "status 502"),
+        (b"", "status 502"),
+        (b"[1]", "status 502"),
+        (b'{"error":"plain text"}', "plain text"),
+        (b'{"error":{"message":null}}', "status 502"),
+        (b'{"detail":"x"}', "status 502"),
+    ],
+)
+def test_an_error_body_of_any_form_is_read_as_far_as_it_goes(body: bytes, message: str) -> None:
+    assert answered(httpx.Response(502, content=body)).message == message
+
+
+def test_a_long_error_message_is_cut() -> None:
+    error = answered(httpx.Response(500, json={"error": {"message": "x" * 10_000}}))
+    assert len(error.message) == MESSAGE_MAX
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [("7", 7.0), ("0.5", 0.5), ("-3", 0.0), ("soon", None), ("", None), ("nan", None),
+     ("inf", None), ("1e999", None), ("Thu, 01 Jan 1970 00:00:00 GMT", 0.0),
+     ("Mon, 99 Foo 9999 99:99:99 GMT", None)],
+)  # fmt: skip
+def test_retry_after_in_seconds(header: str, seconds: float | None) -> None:
+    error = answered(httpx.Response(429, headers={"Retry-After": header}, content=b"{}"))
+    assert error.retry_after == seconds
+
+
+def test_retry_after_as_a_date() -> None:
+    date = email.utils.formatdate(time.time() + 30, usegmt=True)
+    error = answered(httpx.Response(503, headers={"Retry-After": date}))
+    assert error.retry_after is not None
+    assert 25 < error.retry_after <= 30
+
+
+def test_without_retry_after_none_is_told() -> None:
+    assert answered(httpx.Response(429)).retry_after is None
+
+
+@given(st.text())
+def test_no_retry_after_breaks_the_adapter(text: str) -> None:
+    wait = _retry_after(text)
+    assert wait is None or 0 <= wait < float("inf")
+
+
+@pytest.mark.parametrize(
+    ("raised", "kind"),
+    [
+        (httpx.ConnectError("refused"), "connect"),
+        (httpx.ConnectTimeout("late"), "connect"),
+        (httpx.ReadTimeout("silent"), "timeout"),
+        (httpx.ReadError("reset"), "connect"),
+        (httpx.RemoteProtocolError("garbage"), "connect"),
+    ],
+)
+def test_a_broken_connection_is_a_provider_error(raised: httpx.HTTPError, kind: str) -> None:
+    def answer(_: httpx.Request) -> httpx.Response:
+        raise raised
+
+    for way in ("complete", "stream"):
+        with pytest.raises(ProviderError) as error:
+            got = getattr(provider(answer), way)(call())
+            list(got)
+        assert (error.value.kind, error.value.retryable) == (kind, True)
+        assert error.value.message == str(raised)
+
+
+def test_a_stream_gives_choices_and_usage_in_order() -> None:
+    chunks = streamed(
+        frame({"index": 0, "delta": {"role": "assistant"}, "finish_reason": None}),
+        frame(choice("a")),
+        frame(choice("b", "stop")) + frame(usage=USAGE) + DONE,
+    )
+    assert [c["delta"].get("content") for c in choices(chunks)] == [None, "a", "b"]
+    assert [chunk.usage for chunk in chunks] == [None, None, USAGE]
+
+
+def test_one_read_gives_one_chunk() -> None:
+    [chunk] = streamed(frame(choice("a")) + frame(choice("b")) + frame(choice("c", "stop")) + DONE)
+    assert [c["delta"]["content"] for c in chunk.choices] == ["a", "b", "c"]
+
+
+STREAM = (
+    b": comment\n\n"
+    + frame({"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": None})
+    + b"event: message\nid: 7\n" + frame(choice("h\u00e9 \U0001f319 \u2028")) + b": ping\n"
+    + frame(choice("two", None, 1), choice("\n\ndata: x\r\n", None, 0))
+    + frame(choice("", "stop", 0)) + b"data:" + frame(choice("", "length", 1))[6:]
+    + frame(usage=USAGE)
+)  # fmt: skip
+WHOLE = choices(streamed(STREAM))
+
+
+@given(
+    st.lists(st.integers(0, 2 * len(STREAM)), max_size=30),
+    st.sampled_from([b"", DONE]),
+    st.booleans(),
+)
+def test_however_a_stream_is_cut_it_gives_the_same_choices(
+    cuts: list[int], end: bytes, crlf: bool
+) -> None:
+    raw = (STREAM + end).replace(b"\n", b"\r\n" if crlf else b"\n")
+    places = sorted({0, len(raw), *(cut for cut in cuts if cut < len(raw))})
+    parts = [raw[a:b] for a, b in zip(places, places[1:], strict=False)]
+    chunks = streamed(*parts)
+    assert choices(chunks) == WHOLE
+    assert [chunk.usage for chunk in chunks if chunk.usage] == [USAGE]
+
+
+def test_a_crlf_cut_in_two_delays_nothing() -> None:
+    first = frame(choice("now")).replace(b"\n", b"\r\n")
+    rest = frame(choice("", "stop"))
+    chunks = streamed(first[:-1], first[-1:], rest)
+    assert [[c["delta"]["content"] for c in chunk.choices] for chunk in chunks] == [["now"], [""]]
+
+
+def test_what_comes_after_done_is_not_read() -> None:
+    [chunk] = streamed(frame(choice("a", "stop")) + DONE, b"data: not json\n\n")
+    assert [c["delta"]["content"] for c in chunk.choices] == ["a"]
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        (),
+        (b": ping\n\n",),
+        (frame(choice("a")),),
+        (frame(choice("a")), DONE),
+        (frame(choice("a", "stop", 0), choice("b", None, 1)), DONE),
+        (frame(choice("a", "stop"))[:-9],),
+        (DONE,),
+        (frame(usage=USAGE), DONE),
+    ],
+)
+def test_an_end_without_a_finish_reason_is_a_failure(parts: tuple[bytes, ...]) -> None:
+    error = refused(*parts)
+    assert (error.kind, error.retryable) == ("incomplete", True)
+
+
+def test_a_done_without_its_blank_line_is_an_end_as_well() -> None:
+    chunks = streamed(frame(choice("a", "stop")), b"data: [DONE]")
+    assert [c["delta"]["content"] for c in choices(chunks)] == ["a"]
+
+
+def test_an_error_frame_ends_the_stream() -> None:
+    error = refused(frame(choice("a")), b'data: {"error":{"message":"overloaded"}}\n\n')
+    assert (error.kind, error.retryable, error.message) == ("unavailable", True, "overloaded")
+
+
+def test_an_empty_error_field_is_no_error() -> None:
+    chunks = streamed(frame(choice("a", "stop"), error=None) + DONE)
+    assert [c["delta"]["content"] for c in choices(chunks)] == ["a"]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"not json", b"1", b"[]", b"null", b'"error"', b"{}", b'{"choices":null}',
+     b'{"choices":"abc"}', b'{"choices":[1]}', b'{"choices":[{}]}', b'{"choices":{"a":1}}',
+     b'{"choices":[{"delta":{},"index":"x"}]}', b'{"choices":[{"delta":{}}]}', b"\xff\xfe"],
+)  # fmt: skip
+def test_a_chunk_of_another_form_is_a_protocol_error(data: bytes) -> None:
+    error = refused(b"data: " + data + b"\n\n")
+    assert (error.kind, error.retryable) == ("protocol", True)
+
+
+@given(st.binary(max_size=60))
+def test_no_bytes_make_a_stream_raise_anything_else(data: bytes) -> None:
+    try:
+        streamed(b"data: " + data + b"\n\n")
+    except ProviderError as error:
+        assert error.kind in ("protocol", "incomplete", "unavailable")
+
+
+def test_closing_the_iterator_closes_the_response() -> None:
+    closed = []
+
+    class Body(httpx.SyncByteStream):
+        def __iter__(self) -> Iterator[bytes]:
+            while True:
+                yield frame(choice("a"))
+
+        def close(self) -> None:
+            closed.append(True)
+
+    chunks = provider(lambda _: httpx.Response(200, stream=Body())).stream(call())
+    next(chunks)
+    assert closed == []
+    chunks.close()  # type: ignore[attr-defined]
+    assert closed
+
+
+def test_only_keep_alives_are_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A provider that keeps the line open and says nothing runs into the token timeouts."""
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+
+    def pings(*first: bytes) -> Iterator[bytes]:
+        yield from first
+        while True:
+            now[0] += 10
+            yield b": ping\n\n"
+
+    for first, after in (((), 60), ((frame(choice("a")),), 30)):
+        now[0] = 0.0
+        patient = provider(lambda _, first=first: httpx.Response(200, content=pings(*first)))
+        with pytest.raises(ProviderError) as raised:
+            list(patient.stream(call()))
+        assert raised.value.kind == "timeout"
+        assert after < now[0] <= after + 10
