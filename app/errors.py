@@ -7,8 +7,11 @@ MoonpoolError
 ├── NotFound            404  not there, or another tenant's
 ├── ModelNotFound       404  no such model
 ├── MethodNotAllowed    405  the path is there, the method is not
+├── BodyTooSlow         408  the body did not arrive in time
+├── BodyTooSlow         408  the body did not arrive in time
 ├── TooLarge            413  body over the limit
 ├── UnsupportedEncoding 415  compressed or non-JSON request body
+├── Cancelled           499  the job was cancelled while its client waited
 ├── RateLimited         429  every provider that may answer asks to wait
 ├── ProvidersFailed     502  every route was tried
 ├── Overloaded          503  the lane's backlog is at its bound
@@ -81,12 +84,20 @@ class MethodNotAllowed(MoonpoolError):
     status, type, code = 405, "invalid_request_error", "method_not_allowed"
 
 
+class BodyTooSlow(MoonpoolError):
+    status, type, code = 408, "invalid_request_error", "request_timeout"
+
+
 class TooLarge(MoonpoolError):
     status, type, code = 413, "invalid_request_error", "request_too_large"
 
 
 class UnsupportedEncoding(MoonpoolError):
     status, type, code = 415, "invalid_request_error", "unsupported_media_type"
+
+
+class Cancelled(MoonpoolError):
+    status, type, code = 499, "cancelled", "cancelled"
 
 
 class RateLimited(MoonpoolError):

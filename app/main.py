@@ -17,6 +17,7 @@ def create_app(chosen: Settings) -> Flask:
     """The application with these settings. Raises CatalogueError; connects to nothing yet."""
     app = Flask("moonpool", static_folder=None)
     app.url_map.strict_slashes = False
+    app.config["MAX_CONTENT_LENGTH"] = chosen.body_limit
     front = make_front(chosen)
     install(app)
     blueprints = [

@@ -138,6 +138,9 @@ class Settings(BaseSettings):
             path, _, query = self.redis.removeprefix("unix://").partition("?")
             db = query.removeprefix("db=") or "0"
             return f"redis+socket://{path}?virtual_host={db}"
+        if self.redis.startswith("rediss://") and "ssl_cert_reqs" not in self.redis:
+            # Unlike redis-py, kombu would not look at the certificate.
+            return f"{self.redis}{'&' if '?' in self.redis else '?'}ssl_cert_reqs=required"
         return self.redis
 
     @property

@@ -1,5 +1,4 @@
-"""Moonpool measured beside LiteLLM's proxy: `make bench-peers`.
-"""
+"""Moonpool measured beside LiteLLM's proxy: `make bench-peers`."""
 
 import sys
 import tempfile

@@ -1,5 +1,4 @@
-"""Moonpool measured against its provider called directly: `make bench`.
-"""
+"""Moonpool measured against its provider called directly: `make bench`."""
 
 import sys
 import tempfile

@@ -13,8 +13,8 @@ EndState = Literal["completed", "failed", "cancelled", "expired"]
 END_STATES: frozenset[str] = frozenset({"completed", "failed", "cancelled", "expired"})
 
 TRANSITIONS: dict[str, frozenset[str]] = {
-    "queued": frozenset({"running", "cancelled", "expired", "failed"}),
-    "running": frozenset({"completed", "failed", "cancelled", "expired", "queued"}),
+    "queued": frozenset({"running", "cancelled", "expired"}),
+    "running": frozenset({"completed", "failed", "cancelled", "queued"}),
     "completed": frozenset(),
     "failed": frozenset(),
     "cancelled": frozenset(),

@@ -50,8 +50,9 @@ class Jobs:
         return verdicts
 
     def admit(self, draft: Draft) -> None:
-        """Returns once the job and its hold are committed. Raises NoCredit, Overloaded, or
-        Unavailable; after any of them the job does not run and costs nothing."""
+        """Returns once the job and its hold are committed. Raises NoCredit or
+        Overloaded, after which there is no job; or Unavailable, after which a job whose commit is
+        in doubt is looked for and cancelled."""
         try:
             verdict = self._admissions.submit(draft)
         except GroupFailed as failed:

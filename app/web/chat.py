@@ -3,12 +3,13 @@
 import re
 from dataclasses import dataclass
 
+import gevent
 import orjson
 from flask import Blueprint, Response, request
 from pydantic import ValidationError
 
 from app.catalogue.model import Model
-from app.errors import InvalidRequest, ModelNotFound, TooLarge, UnsupportedEncoding
+from app.errors import BodyTooSlow, InvalidRequest, ModelNotFound, TooLarge, UnsupportedEncoding
 from app.events.log import QUEUED
 from app.ids import new_id
 from app.jobs.model import Door, Draft, Lane
@@ -22,6 +23,7 @@ from app.web.sse import stream_response
 from app.web.waiting import answer_when_done
 
 APP_ID_MAX = 128
+BODY_TIMEOUT_S = 15.0
 NOT_HERE = (
     "emotion_tracking", "memory", "lunes", "include_references", "include_web_chat",
 )  # fmt: skip
@@ -77,13 +79,17 @@ def chat_routes(front: Front) -> Blueprint:
 
 
 def read_body(front: Front) -> bytes:
-    """The request's body. Raises TooLarge and UnsupportedEncoding."""
+    """The request's body. Raises TooLarge, BodyTooSlow and UnsupportedEncoding."""
     if request.headers.get("Content-Encoding", "identity") != "identity":
         raise UnsupportedEncoding("Compressed request bodies are not read; send plain JSON.")
     limit = front.settings.body_limit
     if (request.content_length or 0) > limit:
         raise TooLarge(f"The body is over {limit} bytes.")
-    return request.get_data(cache=False)
+    try:
+        with gevent.Timeout(BODY_TIMEOUT_S):
+            return request.get_data(cache=False)
+    except gevent.Timeout:
+        raise BodyTooSlow(f"The body did not arrive within {BODY_TIMEOUT_S:g} seconds.") from None
 
 
 def answer_headers(job_id: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ from flask import Blueprint, Response
 
 from app.catalogue.model import Model
 from app.errors import ModelNotFound
-from app.money import MILLION, usd
+from app.money import MILLION, NANOS
 from app.web.front import Front
 
 
@@ -74,8 +74,8 @@ def _public(model: Model) -> dict[str, Any]:
 
 def _pricing(model: Model) -> dict[str, Any]:
     return {
-        "input": usd(model.price.input) / MILLION,
-        "output": usd(model.price.output) / MILLION,
+        "input": model.price.input / (NANOS * MILLION),
+        "output": model.price.output / (NANOS * MILLION),
         "unit": "token",
         "currency": "USD",
     }

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from app.errors import MoonpoolError
+from app.errors import Cancelled, MoonpoolError
 from app.events.log import Event
 from app.jobs.model import Draft
 from app.jobs.tail import Tail
@@ -133,7 +133,7 @@ class ChunkStream:
                 "code": "stream_interrupted",
             })  # fmt: skip
         elif event.name == "cancelled":
-            error = MoonpoolError("The job was cancelled.", code="cancelled")
+            error = Cancelled("The job was cancelled.")
         else:
             error = from_job_error(first_error(event.data))
         return b"data: " + orjson.dumps({"error": error.body()}) + b"\n\n"

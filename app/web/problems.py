@@ -13,6 +13,8 @@ from app.ids import new_id
 from app.telemetry import log
 
 BY_CODE: dict[str, type[MoonpoolError]] = {
+    "cancelled": errors.Cancelled,
+    "model_not_found": errors.ModelNotFound,
     "rate_limit_exceeded": errors.RateLimited,
     "all_providers_failed": errors.ProvidersFailed,
     "stream_interrupted": errors.ProvidersFailed,

@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 
+from app.errors import Cancelled
 from app.jobs.tail import Tail
 from app.web.front import Front
 from app.web.problems import from_job_error
@@ -38,8 +39,7 @@ def _stored(front: Front, tail: Tail) -> bytes:
     if job.body is not None and job.state in ("completed", "cancelled"):
         return job.body.encode()
     if job.state == "cancelled":
-        cancelled = {"message": "The job was cancelled.", "code": "cancelled"}
-        raise from_job_error(cancelled)
+        raise Cancelled("The job was cancelled.")
     raise from_job_error(job.error if isinstance(job.error, dict) else None)
 
 

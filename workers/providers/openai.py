@@ -4,6 +4,7 @@ import email.utils
 import math
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -13,6 +14,10 @@ from workers.providers.base import Call, Chunk, Completion, ErrorKind, ProviderE
 from workers.providers.transport import Body
 
 ANSWER_MAX = 64_000_000
+FRAME_MAX = 16_000_000
+END_S = 0.05
+"""How long the end of a body is waited for once its stream has said that it is done."""
+
 MESSAGE_MAX = 500
 
 
@@ -89,9 +94,12 @@ def _chunks(response: httpx.Response, call: Call) -> Iterator[Chunk]:
     seen = 0
     rest = b""
     last_token = time.monotonic()
-    for part in stream:  # type: ignore[union-attr]
+    parts = iter(stream)  # type: ignore[arg-type]
+    for part in parts:
         # A pair of CR and LF may be cut by the read: the CR waits in `rest` for its LF.
         *frames, rest = (rest + part).replace(b"\r\n", b"\n").split(b"\n\n")
+        if len(rest) > FRAME_MAX:
+            raise ProviderError("protocol", f"a chunk is over {FRAME_MAX} bytes")
         chunk = Chunk([])
         done = False
         for frame in frames:
@@ -112,9 +120,19 @@ def _chunks(response: httpx.Response, call: Call) -> Iterator[Chunk]:
         if chunk.choices or chunk.usage:
             yield chunk
         if done:
+            _read_end(stream, parts)
             break
     if open_choices or not seen:
         raise ProviderError("incomplete", "the stream ended without a finish reason")
+
+
+def _read_end(stream: object, parts: Iterator[bytes]) -> None:
+    """Lets the connection serve again: a body's end is often a packet of its own, and a connection
+    whose body has not ended is closed."""
+    if isinstance(stream, Body):
+        stream.read_s = END_S
+    with suppress(httpx.HTTPError):
+        next(parts, None)
 
 
 def _take(frame: bytes, chunk: Chunk) -> bool:

@@ -213,14 +213,14 @@ CREATE FUNCTION void(
     ids text[], from_state text, end_state text, the_error text, by_whom text
 ) RETURNS SETOF text LANGUAGE plpgsql AS $$
 DECLARE
-    won text[]; tenants text[]; holds bigint[];
+    won text[]; tenants text[]; lanes text[]; holds bigint[];
 BEGIN
     WITH target AS (
         SELECT o.id FROM open_job AS o WHERE o.id = ANY (ids) AND o.state = from_state
         ORDER BY o.id FOR UPDATE
     ), gone AS (
         DELETE FROM open_job AS o USING target AS t WHERE o.id = t.id AND o.state = from_state
-        RETURNING o.id, o.tenant_id, o.hold, o.attempt, o.started_at, o.claimed_at, o.owner
+        RETURNING o.id, o.tenant_id, o.lane, o.hold, o.attempt, o.started_at, o.claimed_at, o.owner
     ), ended AS (
         INSERT INTO result (id, state, attempt, last_seq, settled_by, error, cost, started_at)
         SELECT g.id, end_state, g.attempt, 0, by_whom, the_error, 0, g.started_at FROM gone AS g
@@ -229,10 +229,15 @@ BEGIN
         SELECT g.id, g.attempt, g.owner, 'lost', g.claimed_at FROM gone AS g
         WHERE from_state = 'running' ON CONFLICT DO NOTHING
     )
-    SELECT array_agg(g.id), array_agg(g.tenant_id), array_agg(g.hold) INTO won, tenants, holds
-    FROM gone AS g;
+    SELECT array_agg(g.id), array_agg(g.tenant_id), array_agg(g.lane), array_agg(g.hold)
+    INTO won, tenants, lanes, holds FROM gone AS g;
     IF won IS NOT NULL THEN
         PERFORM post_settlement(won, tenants, holds, array_fill(0::bigint, ARRAY[cardinality(won)]));
+        -- A job that never ran gives its turn back.
+        UPDATE turn AS t SET finish_tag = t.finish_tag - unused.count
+        FROM (SELECT g.lane, g.tenant, count(*) FROM unnest(lanes, tenants) AS g (lane, tenant)
+              GROUP BY 1, 2) AS unused
+        WHERE from_state = 'queued' AND t.lane = unused.lane AND t.tenant_id = unused.tenant;
     END IF;
     RETURN QUERY SELECT unnest(won);
 END $$;

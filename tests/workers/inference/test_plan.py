@@ -41,7 +41,9 @@ def longest(_: float, most: float) -> float:
 
 
 @given(st.integers(1, 9), st.lists(ERRORS, max_size=30), st.randoms(use_true_random=False))
-def test_a_whole_course_of_failures(count: int, errors: list[ProviderError], random: Random) -> None:
+def test_a_whole_course_of_failures(
+    count: int, errors: list[ProviderError], random: Random
+) -> None:
     """Plays failures until the plan stops, and looks back at what it did."""
     steps: list[Step] = []
     failures: list[tuple[int, ProviderError]] = []

@@ -3,6 +3,7 @@
 import email.utils
 import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import httpx
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workers.providers.base import Call, Chunk, ProviderError
-from workers.providers.openai import ANSWER_MAX, MESSAGE_MAX, OpenAI, _retry_after
+from workers.providers.openai import ANSWER_MAX, FRAME_MAX, MESSAGE_MAX, OpenAI, _retry_after
 
 USAGE = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
 DONE = b"data: [DONE]\n\n"
@@ -51,20 +52,26 @@ def refused(*parts: bytes) -> ProviderError:
     return raised.value
 
 
+def complete(one: OpenAI) -> object:
+    return one.complete(call())
+
+
+def stream(one: OpenAI) -> object:
+    return list(one.stream(call()))
+
+
 def answered(response: httpx.Response) -> ProviderError:
     """The error that both ways of calling make of a response."""
-    raised = []
-    for way in ("complete", "stream"):
-        with pytest.raises(ProviderError) as error:
-            twin = httpx.Response(
-                response.status_code, headers=response.headers, content=response.content
-            )
-            got = getattr(provider(lambda _, twin=twin: twin), way)(call())
-            list(got if way == "stream" else [])
-        raised.append(error.value)
-    whole, stream = raised
-    assert (whole.kind, whole.message, whole.status) == (stream.kind, stream.message, stream.status)
-    return whole
+    headers = response.headers
+    status, content = response.status_code, response.content
+    one = provider(lambda _: httpx.Response(status, headers=headers, content=content))
+    with pytest.raises(ProviderError) as whole:
+        complete(one)
+    with pytest.raises(ProviderError) as streaming:
+        stream(one)
+    first, second = whole.value, streaming.value
+    assert (first.kind, first.message) == (second.kind, second.message)
+    return first
 
 
 def test_sends_the_request_with_the_providers_model_and_key() -> None:
@@ -212,10 +219,9 @@ def test_a_broken_connection_is_a_provider_error(raised: httpx.HTTPError, kind: 
     def answer(_: httpx.Request) -> httpx.Response:
         raise raised
 
-    for way in ("complete", "stream"):
+    for way in (complete, stream):
         with pytest.raises(ProviderError) as error:
-            got = getattr(provider(answer), way)(call())
-            list(got)
+            way(provider(answer))
         assert (error.value.kind, error.value.retryable) == (kind, True)
         assert error.value.message == str(raised)
 
@@ -256,7 +262,7 @@ def test_however_a_stream_is_cut_it_gives_the_same_choices(
 ) -> None:
     raw = (STREAM + end).replace(b"\n", b"\r\n" if crlf else b"\n")
     places = sorted({0, len(raw), *(cut for cut in cuts if cut < len(raw))})
-    parts = [raw[a:b] for a, b in zip(places, places[1:], strict=False)]
+    parts = [raw[a:b] for a, b in pairwise(places)]
     chunks = streamed(*parts)
     assert choices(chunks) == WHOLE
     assert [chunk.usage for chunk in chunks if chunk.usage] == [USAGE]
@@ -320,10 +326,16 @@ def test_a_chunk_of_another_form_is_a_protocol_error(data: bytes) -> None:
 
 @given(st.binary(max_size=60))
 def test_no_bytes_make_a_stream_raise_anything_else(data: bytes) -> None:
-    try:
-        streamed(b"data: " + data + b"\n\n")
-    except ProviderError as error:
-        assert error.kind in ("protocol", "incomplete", "unavailable")
+    assert refused(b"data: " + data + b"\n\n").kind in ("protocol", "incomplete", "unavailable")
+
+
+def test_an_endless_frame_is_cut_off() -> None:
+    def endless() -> Iterator[bytes]:
+        while True:
+            yield b"data: " + b" " * 1_000_000
+
+    with pytest.raises(ProviderError, match=str(FRAME_MAX)):
+        stream(provider(lambda _: httpx.Response(200, content=endless())))
 
 
 def test_closing_the_iterator_closes_the_response() -> None:
@@ -344,21 +356,21 @@ def test_closing_the_iterator_closes_the_response() -> None:
     assert closed
 
 
-def test_only_keep_alives_are_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("first", "patience_s"), [(b"", 60), (frame(choice("a")), 30)])
+def test_keep_alives_alone_are_no_answer(
+    monkeypatch: pytest.MonkeyPatch, first: bytes, patience_s: int
+) -> None:
     """A provider that keeps the line open and says nothing runs into the token timeouts."""
     now = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
 
-    def pings(*first: bytes) -> Iterator[bytes]:
-        yield from first
+    def pings() -> Iterator[bytes]:
+        yield first + b": ping\n\n"
         while True:
             now[0] += 10
             yield b": ping\n\n"
 
-    for first, after in (((), 60), ((frame(choice("a")),), 30)):
-        now[0] = 0.0
-        patient = provider(lambda _, first=first: httpx.Response(200, content=pings(*first)))
-        with pytest.raises(ProviderError) as raised:
-            list(patient.stream(call()))
-        assert raised.value.kind == "timeout"
-        assert after < now[0] <= after + 10
+    with pytest.raises(ProviderError) as raised:
+        stream(provider(lambda _: httpx.Response(200, content=pings())))
+    assert raised.value.kind == "timeout"
+    assert patience_s < now[0] <= patience_s + 10
