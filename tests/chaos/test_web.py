@@ -1,5 +1,9 @@
 """A web process that dies while it streams."""
 
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from threading import Event
+
 import httpx
 import pytest
 
@@ -36,14 +40,13 @@ def test_openai_stream_goes_on_after_its_web_died(stack: Stack) -> None:
     body = slow(60, 20)
     with stack.client() as client:
         wanted = expected_text(client, body)
-        with pytest.raises(httpx.HTTPError):
-            with client.stream(
-                "POST", "/chat/completions", json={**body, "stream": True}
-            ) as answer:
-                job_id = answer.headers["x-job-id"]
-                for number, _ in enumerate(answer.iter_lines()):
-                    if number == 10:
-                        old = kill_web(stack)
+        with pytest.raises(httpx.HTTPError), client.stream(
+            "POST", "/chat/completions", json={**body, "stream": True}
+        ) as answer:
+            job_id = answer.headers["x-job-id"]
+            for number, _ in enumerate(answer.iter_lines()):
+                if number == 10:
+                    old = kill_web(stack)
     stack.await_restart("web", old)
     stack.await_ready()
     with stack.client() as client:
@@ -51,6 +54,38 @@ def test_openai_stream_goes_on_after_its_web_died(stack: Stack) -> None:
     check_order(seen)
     assert text_of(seen) == wanted
     assert transfers(stack, [job_id]) == {job_id: ONCE}
+
+
+def test_killed_web_with_fifty_streams(stack: Stack) -> None:
+    body = slow(60, 10)
+    with stack.client() as client:
+        wanted = expected_text(client, body)
+        job_ids = [start(client, body) for _ in range(50)]
+    heard = [Event() for _ in job_ids]
+
+    def follow(job_id: str, hears: Event) -> list[Told]:
+        seen: list[Told] = []
+        with stack.client() as own, suppress(httpx.HTTPError):
+            for event in events(own, job_id):
+                seen.append(event)
+                if len(seen) == 4:
+                    hears.set()
+        stack.await_ready()
+        with stack.client() as own:
+            rest = list(events(own, job_id, after=seen[-1].id))
+        assert not {e.id for e in seen} & {e.id for e in rest}
+        return seen + rest
+
+    with ThreadPoolExecutor(50) as pool:
+        followers = [pool.submit(follow, *pair) for pair in zip(job_ids, heard, strict=True)]
+        assert all(event.wait(30) for event in heard)
+        old = kill_web(stack)
+        stack.await_restart("web", old)
+        stories = [follower.result(90) for follower in followers]
+    for story in stories:
+        check_order(story)
+        assert text_of(story) == wanted
+    assert transfers(stack, job_ids) == dict.fromkeys(job_ids, ONCE)
 
 
 def kill_web(stack: Stack) -> int:
