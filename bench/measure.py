@@ -6,13 +6,13 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from statistics import median
 from typing import Any
 
 from app.settings import child_environment
 from bench.processes import busy_seconds, cpu_seconds, settle
 from bench.rig import BENCH, Provider, Target
 from bench.running import BenchError
+from bench.tables import middle
 
 CONNECTIONS = 64
 WARM_S = 1.0
@@ -137,6 +137,6 @@ def _progress(sample: Sample) -> None:
 def noted(when: str, samples: Sequence[Sample], seconds: float) -> str:
     """The line below a table: when, how often, and how busy the machine was with other things."""
     rounds = max(sample.round for sample in samples)
-    others = median(sample.others_cores for sample in samples)
+    others = middle([sample.others_cores for sample in samples], 2, spread=True)
     how = f"{rounds} rounds of {seconds:g} s" if rounds > 1 else f"1 round of {seconds:g} s"
-    return f"_{when}; {how}; everything else on the machine kept {others:.2f} cores busy._"
+    return f"_{when}; {how}; everything else on the machine kept {others} cores busy._"

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import httpx
@@ -66,7 +67,7 @@ def text_of(seen: list[Told]) -> str:
 
 def check_order(seen: list[Told]) -> None:
     """Ids rise without holes within each attempt, nothing comes twice, one end."""
-    for one, other in zip(seen, seen[1:], strict=False):
+    for one, other in pairwise(seen):
         if other.attempt == one.attempt and other.name != "snapshot":
             assert other.seq == one.seq + 1, (one, other)
         else:

@@ -2,7 +2,6 @@
 write while its last write is in flight."""
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,11 +26,15 @@ PENDING_BYTES_MAX = 1_000_000
 
 RETRY_S = (0.05, 0.2, 0.5, 1.0)
 
+_PASSING = ("LOADING", "READONLY", "NOREPLICAS", "MASTERDOWN", "MISCONF")
+"""Errors of a Redis that is starting, failing over or out of disk: it takes the write later."""
+
 
 @dataclass(slots=True)
 class JobLog:
     """What one attempt has still to write. `snapshot` gives the answer so far as JSON.
 
+    `gap`: too much waits, so a snapshot, taken when it is written, stands for all deltas until then.
     `gone`: the stream was lost, so the next delta goes into the log as a snapshot, `stand_in`;
     those who listen still get the delta, as they have all that came before it.
     """
@@ -49,27 +52,34 @@ class JobLog:
 
     def delta(self, choices: list[bytes]) -> None:
         """Adds chunk choices, each as JSON; those that wait together become one event."""
+        if self.gap:
+            return
         if self.pending and self.pending[-1][0] == "delta":
             self.pending[-1][1].extend(choices)
         else:
             self.pending.append(("delta", choices))
         self.pending_bytes += sum(map(len, choices))
         if self.pending_bytes > PENDING_BYTES_MAX:
-            self.pending = [entry for entry in self.pending if entry[0] != "delta"]
-            self.pending_bytes = 0
-            self.gap = True
+            self._drop_deltas()
+
+    def _drop_deltas(self) -> None:
+        first = [name for name, _ in self.pending].index("delta")
+        rest = [e for e in self.pending[first:] if e[0] not in ("delta", "snapshot")]
+        self.pending[first:] = [("snapshot", None), *rest]
+        self.pending_bytes, self.gap = 0, True
 
     def event(self, name: str, data: bytes) -> None:
-        self.pending.append((name, data))
+        if not (self.gap and name == "snapshot"):
+            self.pending.append((name, data))
 
     def take(self) -> list[Event]:
-        """The events that wait, numbered; a snapshot first if deltas were dropped before them."""
-        if self.gap:
-            self.gap = False
-            self.pending.insert(0, ("snapshot", self.snapshot()))
+        """The events that wait, numbered."""
+        self.gap = False
         events = []
         for name, data in self.pending:
             self.seq += 1
+            if data is None:
+                data = self.snapshot()
             place = EventId(self.attempt, self.seq)
             if name == "delta" and self.gone:
                 self.gone, self.stand_in = False, Event(place, "snapshot", self.snapshot())
@@ -79,7 +89,7 @@ class JobLog:
 
     def last_seq_after(self, more: int) -> int:
         """The seq of the last event once all that waits, and `more` events, are written."""
-        return self.seq + len(self.pending) + self.gap + more
+        return self.seq + len(self.pending) + more
 
 
 class Publisher:
@@ -138,15 +148,15 @@ class Publisher:
             if self._wire is None:
                 self._wire = Wire(self._url)
             replies = self._wire.replies(b"".join(packed), len(packed))
+            for owner, reply in zip(owners, replies, strict=True):
+                if owner is not None and (reply is None or isinstance(reply, ReplyError)):
+                    self._refused(*owner, reply, again=again)
         except RedisGone as gone:
             log("events").warning("event log away", error=str(gone), count=len(batch))
             if self._wire is not None:
                 self._wire.close()
             self._wire = None
             return False
-        for owner, reply in zip(owners, replies, strict=True):
-            if owner is not None and (reply is None or isinstance(reply, ReplyError)):
-                self._refused(*owner, reply, again=again)
         return True
 
     def _refused(self, job_log: JobLog, event: Event, reply: Any, *, again: bool) -> None:
@@ -157,11 +167,12 @@ class Publisher:
                 job_log.gone = True
             elif self._wire is not None:
                 packed = _xadd(job_log.job_id, event, create=True)
-                with suppress(RedisGone):
-                    self._wire.replies(packed + _expire(job_log.job_id, ENDED_TTL_S), 2)
+                self._wire.replies(packed + _expire(job_log.job_id, ENDED_TTL_S), 2)
         elif "equal or smaller" in str(reply):
             if not again:
                 self._on_fenced(job_log)
+        elif str(reply).startswith(_PASSING):
+            raise RedisGone(str(reply))
         else:
             log("events").error("event refused", job_id=job_log.job_id, error=str(reply))
 

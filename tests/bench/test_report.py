@@ -78,5 +78,5 @@ def test_memory_is_summed_and_says_which_kind_it_is() -> None:
 
 def test_the_line_below_says_how_often_and_what_disturbed() -> None:
     assert noted("then", SAMPLES, 4) == (
-        "_then; 2 rounds of 4 s; everything else on the machine kept 0.25 cores busy._"
+        "_then; 2 rounds of 4 s; everything else on the machine kept 0.25 (0.25–0.25) cores busy._"
     )

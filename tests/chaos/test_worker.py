@@ -1,5 +1,6 @@
 """A worker that dies, or is frozen, in mid-stream."""
 
+import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -93,13 +94,12 @@ def test_frozen_worker_speaks_no_more(stack: Stack) -> None:
             seen.append(event)
             if event.name == "delta":
                 break
-        with stack.paused(LANE):
+        with stack.paused(LANE), stack.client() as other:
             # Nobody else serves the lane, so the job waits until the reaper has taken it back.
-            with stack.client() as other:
-                wait_for(
-                    lambda: other.get(f"/jobs/{job_id}").json()["status"] == "queued",
-                    20, "the job queued again",
-                )  # fmt: skip
+            wait_for(
+                lambda: other.get(f"/jobs/{job_id}").json()["status"] == "queued",
+                20, "the job queued again",
+            )  # fmt: skip
         seen += following
         check_order(seen)
         assert text_of(seen) == wanted
@@ -107,8 +107,6 @@ def test_frozen_worker_speaks_no_more(stack: Stack) -> None:
 
 
 def test_stopped_worker_hands_its_jobs_back_at_once(stack: Stack) -> None:
-    import signal
-
     body = slow(200, 20)
     with stack.client() as client:
         job_id = start(client, body)

@@ -104,9 +104,9 @@ def test_cut_stream_is_an_error_and_not_a_short_success(stack: Stack, client: Op
 
 def test_authentication_error(stack: Stack) -> None:
     for key in ("wrong", "' OR '1'='1", stack.key[:-1], stack.key + "x"):
-        with OpenAI(base_url=stack.base_url, api_key=key, max_retries=0) as client:
-            with pytest.raises(openai.AuthenticationError) as caught:
-                client.chat.completions.create(model="lunaby-pro", messages=HELLO)
+        client = OpenAI(base_url=stack.base_url, api_key=key, max_retries=0)
+        with client, pytest.raises(openai.AuthenticationError) as caught:
+            client.chat.completions.create(model="lunaby-pro", messages=HELLO)
         assert caught.value.code == "invalid_api_key"
 
 
