@@ -8,21 +8,21 @@ retries.
 import os
 import socket
 import uuid
+from base64 import b64encode
 from enum import StrEnum
 from typing import Any
 
 import gevent
-from kombu import Connection, Producer
-from kombu.exceptions import OperationalError
-from redis.exceptions import RedisError
+import orjson
 
+from app.redis import RedisGone, ReplyError, Wire
 from app.telemetry import log
 
 BELL_IDS = 16
 """Ids in one bell at most, so that a burst spreads over the worker processes of a lane."""
 
 RING_TIMEOUT_S = 0.25
-
+WIRE_TIMEOUT_S = 1.0
 
 LANES = ("interactive", "background", "batch", "system")
 """The lanes; each is a queue of the same name with worker processes of its own."""
@@ -33,16 +33,6 @@ class Task(StrEnum):
 
     ANSWER = "inference.answer"
     VERIFY_LEDGER = "upkeep.verify_ledger"
-
-
-WEB_TRANSPORT = {
-    "socket_timeout": 1,
-    "socket_connect_timeout": 1,
-    "max_retries": 0,
-    "priority_steps": [0],
-    "ack_emulation": False,
-}
-"""Without timeouts a frozen Redis hangs every publish; before a retry kombu sleeps for seconds."""
 
 
 def worker_config(broker: str, slots: int) -> dict[str, Any]:
@@ -103,13 +93,37 @@ def bell_message(lane: str, job_ids: list[str]) -> tuple[list[Any], dict[str, An
 _ORIGIN = f"{os.getpid()}@{socket.gethostname()}"
 
 
-class Bell:
-    """Rings lanes over one broker connection. Ringing is best effort and never raises: the
-    re-ringer and the workers' own look at the table make up for a bell that was not heard."""
+def packed_bell(lane: str, job_ids: list[str]) -> bytes:
+    """A bell as kombu's Redis transport stores it in the list of its queue (kombu,
+    `transport/virtual/base.py`, `Channel.prepare_message` and `_inplace_augment_message`)."""
+    body, headers, properties = bell_message(lane, job_ids)
+    message = {
+        "body": b64encode(orjson.dumps(body)).decode(),
+        "content-encoding": "utf-8",
+        "content-type": "application/json",
+        "headers": headers,
+        "properties": {
+            **properties,
+            "delivery_mode": 2,
+            "delivery_info": {"exchange": "", "routing_key": lane},
+            "priority": 0,
+            "body_encoding": "base64",
+            "delivery_tag": str(uuid.uuid4()),
+        },
+    }
+    return orjson.dumps(message)
 
-    def __init__(self, broker: str) -> None:
-        self._broker = broker
-        self._producer: Producer | None = None
+
+class Bell:
+    """Rings lanes over one connection. Ringing is best effort and never raises: the re-ringer and
+    the workers' own look at the table make up for a bell that was not heard.
+
+    The message is kombu's, the connection is not: redis-py's client took two thirds of a ring.
+    """
+
+    def __init__(self, redis: str) -> None:
+        self._redis = redis
+        self._wire: Wire | None = None
         self._waiting: dict[str, list[str]] = {}
         self._ringer: Any = None
 
@@ -122,32 +136,21 @@ class Bell:
     def ring_now(self, lane: str, job_ids: list[str]) -> bool:
         """Rings and says whether the broker took it: after 250 ms at most where gevent has patched
         the sockets, else after a second of silence at each step."""
+        groups = [job_ids[at : at + BELL_IDS] for at in range(0, len(job_ids), BELL_IDS)]
         try:
             with gevent.Timeout(RING_TIMEOUT_S):
-                for first in range(0, len(job_ids), BELL_IDS):
-                    self._publish(lane, job_ids[first : first + BELL_IDS])
+                if self._wire is None:
+                    self._wire = Wire(self._redis, timeout_s=WIRE_TIMEOUT_S)
+                self._wire.call(*[("LPUSH", lane, packed_bell(lane, ids)) for ids in groups])
             return True
-        except (gevent.Timeout, OperationalError, RedisError, OSError) as error:
+        except (gevent.Timeout, RedisGone, ReplyError) as error:
             log("queue").warning("bell not rung", lane=lane, count=len(job_ids), error=str(error))
-            self._producer = None
+            if self._wire is not None:
+                self._wire.close()
+            self._wire = None
             return False
 
     def _run(self) -> None:
         while self._waiting:
             lane, job_ids = self._waiting.popitem()
             self.ring_now(lane, job_ids)
-
-    def _publish(self, lane: str, job_ids: list[str]) -> None:
-        if self._producer is None:
-            connection = Connection(self._broker, transport_options=WEB_TRANSPORT)
-            # The default exchange routes by queue name without asking Redis for bindings.
-            self._producer = Producer(connection, auto_declare=False)
-        body, headers, properties = bell_message(lane, job_ids)
-        self._producer.publish(
-            body,
-            serializer="json",
-            routing_key=lane,
-            headers=headers,
-            delivery_mode=2,
-            **properties,
-        )

@@ -1,6 +1,8 @@
 """What the bench commands share: options, printing, writing into a page."""
 
 import json
+import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -56,6 +58,8 @@ def options(*, seconds: float) -> Callable[[Command], Command]:
 def perform(measure: Callable[[], Report], as_json: bool, write: Path | None) -> None:
     """Measures, prints and writes. What cannot be measured becomes a message and exit code 1."""
     allow_open_files()
+    # Being asked to end unwinds as Ctrl-C does, so that stacks and their data go.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         report = measure()
         if as_json:

@@ -13,6 +13,9 @@ import psutil
 from app.stack.binaries import postgres_program, redis_program
 
 PACKAGES = ("gevent", "gunicorn", "celery", "psycopg", "uvloop")
+MEASURED = ("app", "workers", "tasks", "deploy", "bench", "Procfile", "requirements.lock")
+"""Where a change since the commit can change a figure."""
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -56,7 +59,14 @@ def _said(program: Path) -> str:
 
 
 def _commit() -> str:
-    argv = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--exclude", "*"]
-    with suppress(OSError, subprocess.CalledProcessError):
-        return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()
-    return "unknown"
+    try:
+        head = _git("rev-parse", "--short", "HEAD")
+        changed = _git("status", "--porcelain", "--", *MEASURED)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return f"{head} with changes" if changed else head
+
+
+def _git(*arguments: str) -> str:
+    argv = ["git", "-C", str(ROOT), *arguments]
+    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()

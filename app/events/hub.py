@@ -78,12 +78,12 @@ class Hub:
     def _tell(self) -> None:
         """Tells Redis of all who came and went since the last time, in one write."""
         while self._joining and self._wire is not None:
-            joining, self._joining = self._joining, []
-            leaving, self._leaving = self._leaving, []
-            packed = pack("SUBSCRIBE", *joining)
-            gone = [channel for channel in leaving if channel not in self._watches]
-            if gone:
-                packed = pack("UNSUBSCRIBE", *gone) + packed
+            gone = [channel for channel in self._leaving if channel not in self._watches]
+            come = [channel for channel in self._joining if channel in self._watches]
+            self._joining, self._leaving = [], []
+            packed = pack("UNSUBSCRIBE", *gone) if gone else b""
+            if come:
+                packed += pack("SUBSCRIBE", *come)
             try:
                 self._wire.send(packed)
             except RedisGone:

@@ -19,7 +19,7 @@ ENDED_TTL_S = 86_400
 RS = b"\x1e"
 TERMINAL = frozenset({"completed", "failed", "cancelled", "expired"})
 
-_ID = re.compile(r"(\d{1,9})-(\d{1,9})\Z")
+_ID = re.compile(r"([0-9]{1,9})-([0-9]{1,9})\Z")
 
 
 class EventId(NamedTuple):

@@ -27,7 +27,7 @@ class Upkeep:
 
     def __init__(self, chosen: Settings) -> None:
         self._settings = chosen
-        self._bell = Bell(chosen.broker)
+        self._bell = Bell(chosen.redis)
 
     def round(self, connection: Connection) -> None:
         """Rings again for jobs that nobody claimed, ends those past their deadline, and brings

@@ -40,7 +40,7 @@ def front(settings: Settings) -> Front:
         lambda digest: reads.run(lambda c: accounts.find_key(c, digest)),
         settings.key_cache_seconds,
     )
-    jobs = Jobs(settings.postgres, settings.redis, Bell(settings.broker), reads)
+    jobs = Jobs(settings.postgres, settings.redis, Bell(settings.redis), reads)
     return Front(
         settings=settings,
         catalogue=catalogue(settings),

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import gevent.socket
 import pytest
-import redis.connection
 from celery import Celery
 from celery.worker.request import Request
 from kombu import Connection, Exchange, Queue
@@ -15,6 +14,7 @@ from kombu.message import Message
 from kombu.transport.memory import Transport
 from kombu.utils.json import dumps
 
+import app.redis
 from app.queue import BELL_IDS, LANES, RING_TIMEOUT_S, Bell, Task, bell_message, worker_config
 from app.redis import Wire
 from app.settings import Settings
@@ -113,7 +113,7 @@ def test_what_flower_shows_of_a_bell_is_its_job_ids() -> None:
 
 @pytest.mark.parametrize("lane", LANES)
 def test_a_bell_lands_in_its_lanes_list_and_celery_hears_it(settings: Settings, lane: str) -> None:
-    bell = Bell(settings.broker)
+    bell = Bell(settings.redis)
     assert bell.ring_now(lane, ["job_a"])
     assert {at: waiting(settings.redis, at) for at in LANES} == {at: at == lane for at in LANES}
     ears = Ears(settings.broker)
@@ -124,7 +124,7 @@ def test_a_bell_lands_in_its_lanes_list_and_celery_hears_it(settings: Settings, 
 
 
 def test_a_burst_is_cut_into_bells(settings: Settings) -> None:
-    assert Bell(settings.broker).ring_now("batch", IDS)
+    assert Bell(settings.redis).ring_now("batch", IDS)
     ears = Ears(settings.broker)
     ears.listen("batch", 3)
     assert [len(ids) for ids, _ in ears.heard] == [BELL_IDS, BELL_IDS, len(IDS) - 2 * BELL_IDS]
@@ -132,7 +132,7 @@ def test_a_burst_is_cut_into_bells(settings: Settings) -> None:
 
 
 def test_rings_that_meet_go_together(settings: Settings) -> None:
-    bell = Bell(settings.broker)
+    bell = Bell(settings.redis)
     for job_id in IDS[:10]:
         bell.ring("batch", [job_id])
     bell.ring("system", ["job_s"])
@@ -172,7 +172,7 @@ def unheard(bell: Bell) -> float:
 
 @pytest.mark.parametrize(
     "broker",
-    ["redis://127.0.0.1:1/0", "redis+socket:///nowhere/redis.sock?virtual_host=0"],
+    ["redis://127.0.0.1:1/0", "unix:///nowhere/redis.sock"],
 )
 def test_ringing_without_redis_says_so_at_once(broker: str) -> None:
     assert unheard(Bell(broker)) < UNREACHED_S / 3
@@ -186,14 +186,14 @@ def test_ringing_a_frozen_redis_gives_up(silent: str) -> None:
 def test_ringing_a_frozen_redis_takes_a_door_250_ms(
     silent: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(redis.connection, "socket", gevent.socket)
+    monkeypatch.setattr(app.redis, "socket", gevent.socket)
     assert unheard(Bell(silent)) < RING_TIMEOUT_S + 0.2
 
 
 def test_a_redis_that_went_and_came_back_is_rung_again(folder: Path) -> None:
     place = Settings(data_dir=folder)
     program = Redis(place.home, place.socket_dir).program()
-    bell = Bell(place.broker)
+    bell = Bell(place.redis)
     with running(program, lambda: redis_version(place.redis) is not None):
         assert bell.ring_now("batch", ["job_a"])
     assert bell.ring_now("batch", ["job_b"]) is False

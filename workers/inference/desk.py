@@ -52,7 +52,7 @@ class Desk:
         self.draining = False
         self._slots = BoundedSemaphore(settings.slots(lane))
         self._free = settings.slots(lane)
-        self._bell = Bell(settings.broker)
+        self._bell = Bell(settings.redis)
         models = catalogue(settings)
         publisher = Publisher(settings.redis, self._fenced)
         self._parts = Parts(settings, models, Providers(models), publisher)

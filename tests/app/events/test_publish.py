@@ -46,6 +46,12 @@ def heard(hub: Hub, wire: Wire, job_id: str = "job_a") -> Callable[[], list[Even
     return all_so_far
 
 
+def at_least(count: int, live: Callable[[], list[Event]]) -> list[Event]:
+    """What was heard, once it is so many events."""
+    until(lambda: len(live()) >= count)
+    return live()
+
+
 def test_stream_and_channel_carry_the_same_with_ids_that_have_no_holes(
     publisher: Publisher, hub: Hub, wire: Wire
 ) -> None:
@@ -61,7 +67,7 @@ def test_stream_and_channel_carry_the_same_with_ids_that_have_no_holes(
     assert ids(kept) == [f"1-{n}" for n in range(1, 8)]
     assert names(kept) == ["started", *["delta"] * 4, "usage", "completed"]
     assert text_of(kept) == speaker.text
-    assert until(lambda: len(live()) >= 7 and live()) == kept
+    assert at_least(7, live) == kept
 
 
 def test_deltas_that_meet_a_write_in_flight_become_one_event(
@@ -146,7 +152,7 @@ def test_a_lost_stream_begins_anew_with_the_answer_so_far(
     kept = stream(wire)
     assert names(kept) == ["snapshot", "delta", "usage", "completed"]
     assert text_of(kept) == speaker.text
-    everything = until(lambda: len(live()) >= 7 and live())
+    everything = at_least(7, live)
     assert ids(everything) == [f"1-{n}" for n in range(1, 8)]
     assert names(everything) == ["started", *["delta"] * 4, "usage", "completed"]
     assert text_of(everything) == speaker.text
@@ -252,7 +258,7 @@ def test_the_whole_answer_travels_on_the_channel_alone_before_the_end(
     speaker.log.result = b'{"whole":1}'
     speaker.end()
     speaker.flush()
-    events = until(lambda: len(live()) == 4 and live())
+    events = at_least(4, live)
     assert names(events) == ["started", "usage", "result", "completed"]
     assert events[2] == Event(EventId(0, 0), "result", b'{"whole":1}')
     assert names(stream(wire)) == ["started", "usage", "completed"]
