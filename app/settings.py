@@ -12,7 +12,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from urllib.parse import quote
 
-from pydantic import AliasChoices, Field, PositiveFloat, PositiveInt
+from pydantic import AliasChoices, Field, PositiveFloat, PositiveInt, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 SOCKET_PATH_MAX = 90
@@ -42,8 +42,10 @@ class Settings(BaseSettings):
     )
     log_level: str = Field("info", description="debug, info, warning or error")
     web_processes: PositiveInt = Field(1, description="web processes behind the port")
-    task_events: bool = Field(
-        True, description="task events to Flower; off spares a hot lane about a tenth of a worker"
+    task_events: str = Field(
+        "all",
+        description="lanes whose workers tell Flower of their tasks: `all`, `none`, or names with "
+        "commas, such as `background,system`, to spare a hot lane the work",
     )
 
     lane: str = Field("interactive", description="the lane of a worker process")
@@ -160,6 +162,19 @@ class Settings(BaseSettings):
     def base_url(self) -> str:
         """What an OpenAI client takes as its `base_url`."""
         return f"{self.web_address}/v1"
+
+    @field_validator("task_events")
+    @classmethod
+    def _known_lanes(cls, value: str) -> str:
+        lanes = {name.removeprefix("slots_") for name in cls.model_fields if "slots_" in name}
+        unknown = set(value.split(",")) - lanes - {"all", "none"}
+        if unknown:
+            raise ValueError(f"no lane is named {', '.join(sorted(unknown))}")
+        return value
+
+    def sends_task_events(self, lane: str) -> bool:
+        """Whether the workers of `lane` tell Flower of their tasks."""
+        return self.task_events == "all" or lane in self.task_events.split(",")
 
     def slots(self, lane: str) -> int:
         """How many jobs one worker process of `lane` runs at once."""

@@ -75,17 +75,21 @@ def start_load(work: Work, target: Target, seconds: float, warm_s: float) -> sub
     argv += ["--stagger", str(work.stagger_s), "--expect", str(work.chunks)]
     argv += ["-H", f"Authorization: Bearer {target.key}"]
     argv += ["--stream"] if work.stream else []
-    return subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, env=child_environment())
+    # In a session of its own, Ctrl-C does not reach it: `end_load` ends it.
+    return subprocess.Popen(
+        argv, stdout=subprocess.PIPE, text=True, env=child_environment(), start_new_session=True
+    )
 
 
 def end_load(process: subprocess.Popen[str], seconds: float) -> dict[str, Any]:
-    """Waits for the load client. Raises BenchError if it fails or gets no answer at all."""
+    """Waits for the load client, and ends it in any case. Raises BenchError if it fails or gets no answer at all."""
     try:
         text, _ = process.communicate(timeout=seconds + ALARM_S)
     except subprocess.TimeoutExpired as error:
-        process.kill()
-        process.communicate()
         raise BenchError("the load client does not end") from error
+    finally:
+        process.kill()
+        process.wait()
     if process.returncode:
         raise BenchError(f"the load client failed (status {process.returncode})")
     found: dict[str, Any] = json.loads(text)

@@ -124,7 +124,7 @@ def moonpool(
             MOONPOOL_DATA_DIR=str(now.home),
             MOONPOOL_PORT=str(now.port),
             MOONPOOL_CATALOGUE=str(folder / "catalogue.yaml"),
-            MOONPOOL_TASK_EVENTS=str(events).lower(),
+            MOONPOOL_TASK_EVENTS="all" if events else "none",
             MOONPOOL_DATABASE_URL="",
             MOONPOOL_REDIS_URL="",
             MOONPOOL_OLLAMA_URL="",

@@ -24,7 +24,7 @@ def worker(lane: str) -> None:
     _become_celery(
         f"worker --pool gevent --concurrency {now.slots(lane) + SPARE_GREENLETS} --queues {lane} "
         f"--hostname {lane}-{os.getpid()}@%h --without-mingle --without-gossip --loglevel warning",
-        "--task-events" if now.task_events else "--without-heartbeat",
+        "--task-events" if now.sends_task_events(lane) else "--without-heartbeat",
         MOONPOOL_LANE=lane,
     )
 
