@@ -11,6 +11,7 @@ MoonpoolError
 ├── BodyTooSlow         408  the body did not arrive in time
 ├── TooLarge            413  body over the limit
 ├── UnsupportedEncoding 415  compressed or non-JSON request body
+├── KeyReused           422  the Idempotency-Key came with another body before
 ├── Cancelled           499  the job was cancelled while its client waited
 ├── RateLimited         429  every provider that may answer asks to wait
 ├── ProvidersFailed     502  every route was tried
@@ -94,6 +95,10 @@ class TooLarge(MoonpoolError):
 
 class UnsupportedEncoding(MoonpoolError):
     status, type, code = 415, "invalid_request_error", "unsupported_media_type"
+
+
+class KeyReused(MoonpoolError):
+    status, type, code = 422, "invalid_request_error", "idempotency_key_reused"
 
 
 class Cancelled(MoonpoolError):

@@ -82,7 +82,8 @@ def start_load(work: Work, target: Target, seconds: float, warm_s: float) -> sub
 
 
 def end_load(process: subprocess.Popen[str], seconds: float) -> dict[str, Any]:
-    """Waits for the load client, and ends it in any case. Raises BenchError if it fails or gets no answer at all."""
+    """Waits for the load client, and ends it in any case. Raises BenchError if it fails or gets no
+    good answer at all."""
     try:
         text, _ = process.communicate(timeout=seconds + ALARM_S)
     except subprocess.TimeoutExpired as error:

@@ -96,9 +96,9 @@ class Stack:
         assert key is not None, "the stack has made no demo key"
         return key
 
-    def client(self) -> httpx.Client:
-        """An HTTP client with the demo key; paths are below /v1."""
-        headers = {"Authorization": f"Bearer {self.key}"}
+    def client(self, headers: dict[str, str] | None = None) -> httpx.Client:
+        """An HTTP client with the demo key, and more headers; paths are below /v1."""
+        headers = {"Authorization": f"Bearer {self.key}", **(headers or {})}
         return httpx.Client(base_url=self.base_url, headers=headers, timeout=60, trust_env=False)
 
     def command(self, *args: str, seconds: float = 120) -> subprocess.CompletedProcess[str]:

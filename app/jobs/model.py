@@ -45,9 +45,9 @@ class Draft:
     hold: int
     deadline_s: float
     backlog: int
-
-
-Verdict = Literal["admitted", "no_credit", "overloaded"]
+    path: str = ""
+    idempotency_key: str | None = None
+    body_hash: str | None = None
 
 
 @dataclass(slots=True)

@@ -9,11 +9,11 @@ import psycopg
 from app.db.connect import Connection
 from app.db.group import GroupCommit, GroupFailed
 from app.db.reads import Reads
-from app.errors import NoCredit, NotFound, Overloaded, Unavailable
+from app.errors import KeyReused, NoCredit, NotFound, Overloaded, Unavailable
 from app.events.log import ENDED_TTL_S, Event, EventId, encode, stream_key
 from app.ids import is_job_id
 from app.jobs import store
-from app.jobs.model import END_STATES, Draft, JobRow, Verdict
+from app.jobs.model import END_STATES, Draft, JobRow
 from app.money import usd_text
 from app.queue import Bell
 from app.redis import RedisGone, ReplyError, Wire, pack
@@ -33,13 +33,13 @@ class Jobs:
 
     def __init__(self, postgres: str, redis: str, bell: Bell, reads: Reads) -> None:
         self._redis, self._bell, self._reads = redis, bell, reads
-        self._admissions: GroupCommit[Draft, Verdict] = GroupCommit(
+        self._admissions: GroupCommit[Draft, str] = GroupCommit(
             postgres, "admit", self._admit_group, timeout_s=ADMIT_TIMEOUT_S
         )
         self._doubtful: list[Draft] = []
         self._doubter: Any = None
 
-    def _admit_group(self, connection: Connection, drafts: list[Draft]) -> list[Verdict]:
+    def _admit_group(self, connection: Connection, drafts: list[Draft]) -> list[str]:
         verdicts = store.admit_group(connection, drafts)
         lanes: dict[str, list[str]] = {}
         for draft, verdict in zip(drafts, verdicts, strict=True):
@@ -49,10 +49,11 @@ class Jobs:
             self._bell.ring(lane, ids)
         return verdicts
 
-    def admit(self, draft: Draft) -> None:
-        """Returns once the job and its hold are committed. Raises NoCredit or
-        Overloaded, after which there is no job; or Unavailable, after which a job whose commit is
-        in doubt is looked for and cancelled."""
+    def admit(self, draft: Draft) -> str:
+        """Returns the job's id once it and its hold are committed; it is another than the draft's
+        if the draft's Idempotency-Key stands for a job already. Raises NoCredit, Overloaded or
+        KeyReused, after which there is no job; or Unavailable, after which a job whose commit is in
+        doubt is looked for and cancelled."""
         try:
             verdict = self._admissions.submit(draft)
         except GroupFailed as failed:
@@ -70,6 +71,12 @@ class Jobs:
             raise Overloaded(
                 f"Too many {draft.lane} jobs are waiting; this one was not accepted.", retry_after=1
             )
+        if verdict == "mismatch":
+            raise KeyReused(
+                "This Idempotency-Key came with another body before; use a new key.",
+                param="Idempotency-Key",
+            )
+        return verdict.removeprefix("replayed ") if verdict != "admitted" else draft.id
 
     def _doubt(self, draft: Draft) -> None:
         self._doubtful.append(draft)

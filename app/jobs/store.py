@@ -5,11 +5,12 @@ from typing import Any, LiteralString
 import orjson
 
 from app.db.connect import Connection
-from app.jobs.model import Claimed, Draft, JobRow, Outcome, Verdict
+from app.jobs.model import Claimed, Draft, JobRow, Outcome
 
 _ADMIT = (
     "SELECT admit(%b::text[],%b::text[],%b::text[],%b::text[],%b::text[],%b::text[],%b::text[],"
-    "%b::text[],%b::text[],%b::text[],%b::bigint[],%b::float8[],%b::int[])"
+    "%b::text[],%b::text[],%b::text[],%b::bigint[],%b::float8[],%b::int[],"
+    "%b::text[],%b::text[],%b::text[])"
 )
 _SETTLE = (
     "SELECT settle(%s::text,%b::text[],%b::int[],%b::text[],%b::int[],%b::text[],%b::text[],"
@@ -17,19 +18,19 @@ _SETTLE = (
 )
 
 
-def admit_group(connection: Connection, drafts: list[Draft]) -> list[Verdict]:
+def admit_group(connection: Connection, drafts: list[Draft]) -> list[str]:
     """Admits jobs with their holds; a verdict for each, in order."""
     columns = zip(
         *[
             (d.id, d.tenant_id, d.key_id, d.app_id, d.kind, d.lane, d.door, d.model, d.request,
-             d.metadata, d.hold, d.deadline_s, d.backlog)
+             d.metadata, d.hold, d.deadline_s, d.backlog, d.path, d.idempotency_key, d.body_hash)
             for d in drafts
         ],
         strict=True,
     )  # fmt: skip
     row = connection.execute(_ADMIT, [list(c) for c in columns]).fetchone()
     assert row is not None
-    verdicts: list[Verdict] = row[0]
+    verdicts: list[str] = row[0]
     return verdicts
 
 
@@ -237,6 +238,11 @@ def lost_jobs(connection: Connection, limit: int) -> list[tuple[str, int, int, b
 def forget_workers(connection: Connection) -> None:
     """Deletes workers whose lease ran out long ago."""
     connection.execute("DELETE FROM worker WHERE lease_until < now() - interval '1 hour'")
+
+
+def forget_keys(connection: Connection) -> None:
+    """Deletes Idempotency-Keys that no longer stand for a job."""
+    connection.execute("DELETE FROM idempotency WHERE created_at < now() - interval '25 hours'")
 
 
 def overdue_jobs(connection: Connection, limit: int) -> dict[str, int]:

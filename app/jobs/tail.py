@@ -45,6 +45,11 @@ class Tail:
         """What the log holds already."""
         return self._passed(self._follower.catch_up())
 
+    def stored(self) -> list[Event]:
+        """How the job ended, as Postgres tells it; empty if it has not."""
+        job = self._jobs.find(self.job_id, self.tenant_id)
+        return self._passed(list(self._told(job))) if job.state in END_STATES else []
+
     def wait(self, timeout_s: float) -> list[Event]:
         """The next events; empty if none came in time."""
         events = self._passed(self._follower.wait(timeout_s))

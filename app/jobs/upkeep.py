@@ -63,6 +63,7 @@ class Upkeep:
             log("upkeep").warning("jobs reaped", count=len(again))
             self.ring(store.requeue(connection, again, "lost"))
         store.forget_workers(connection)
+        store.forget_keys(connection)
 
     def _expire(self, connection: Connection) -> None:
         overdue = store.overdue_jobs(connection, BATCH)

@@ -1,11 +1,12 @@
 """`POST /v1/chat/completions`: the OpenAI door to the job line."""
 
+import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import gevent
 import orjson
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, after_this_request, request
 from pydantic import ValidationError
 
 from app.catalogue.model import Model
@@ -24,6 +25,7 @@ from app.web.waiting import answer_when_done
 
 APP_ID_MAX = 128
 BODY_TIMEOUT_S = 15.0
+IDEMPOTENCY_KEY_MAX = 255
 NOT_HERE = (
     "emotion_tracking", "memory", "lunes", "include_references", "include_web_chat",
 )  # fmt: skip
@@ -59,14 +61,17 @@ def chat_routes(front: Front) -> Blueprint:
         draft = _draft(front, asked, model, wish, body)
         tail = front.tail(draft.id, draft.tenant_id, QUEUED)
         try:
-            front.jobs.admit(draft)
+            job_id = front.jobs.admit(draft)
         except BaseException:
             tail.close()
             raise
+        if job_id != draft.id:
+            tail.close()
+            draft = replace(draft, id=job_id)
+            return _replay(front, draft, wish, include_usage(asked))
         leave = asked.option("cancel_on_disconnect") is not False and wish.door != "background"
         if wish.door == "stream":
-            usage = asked.stream_options is not None and bool(asked.stream_options.include_usage)
-            chunks = ChunkStream(front, tail, draft, usage, leave, request.environ)
+            chunks = ChunkStream(front, tail, draft, include_usage(asked), leave, request.environ)
             return stream_response(chunks.started(), answer_headers(draft.id))
         if wish.door == "sync" or wish.wait_s is not None:
             done = answer_when_done(front, tail, wish.wait_s, leave, request.environ)
@@ -76,6 +81,33 @@ def chat_routes(front: Front) -> Blueprint:
         return accepted(front, draft, wish)
 
     return routes
+
+
+def include_usage(asked: ChatRequest) -> bool:
+    """Whether a stream ends with a chunk that tells the usage."""
+    return asked.stream_options is not None and bool(asked.stream_options.include_usage)
+
+
+def _replay(front: Front, draft: Draft, wish: Wish, usage: bool) -> Response:
+    """Answers from the job that an Idempotency-Key stands for: a stream attaches to it, a client
+    that waits waits for it. It is not this client's to cancel."""
+
+    @after_this_request
+    def mark(response: Response) -> Response:
+        response.headers["Idempotent-Replayed"] = "true"
+        return response
+
+    if wish.door == "background" and wish.wait_s is None:
+        return accepted(front, draft, wish)
+    tail = front.tail(draft.id, draft.tenant_id, QUEUED)
+    if wish.door == "stream":
+        chunks = ChunkStream(front, tail, draft, usage, False, request.environ)
+        return stream_response(chunks.started(tail.stored() or tail.catch_up()), answer_headers(draft.id))
+    tail.catch_up()
+    done = answer_when_done(front, tail, wish.wait_s, False, request.environ)
+    if done is None:
+        return accepted(front, draft, wish)
+    return _json(done, 200, answer_headers(draft.id))
 
 
 def read_body(front: Front) -> bytes:
@@ -143,6 +175,12 @@ def _wish(asked: ChatRequest) -> Wish:
 def _draft(front: Front, asked: ChatRequest, model: Model, wish: Wish, body: bytes) -> Draft:
     settings = front.settings
     principal = caller()
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not 1 <= len(key) <= IDEMPOTENCY_KEY_MAX:
+        raise InvalidRequest(
+            f"An Idempotency-Key has 1 to {IDEMPOTENCY_KEY_MAX} characters.",
+            param="Idempotency-Key",
+        )
     choices = asked.n or 1
     fallbacks = [front.catalogue.find(name) for name in asked.option("fallbacks") or ()]
     models = [model, *(fallback for fallback in fallbacks if fallback is not None)]
@@ -160,4 +198,7 @@ def _draft(front: Front, asked: ChatRequest, model: Model, wish: Wish, body: byt
         hold=max(m.hold(len(body), asked.tokens_asked(), choices) for m in models),
         deadline_s=settings.total_timeout,
         backlog=settings.backlog(wish.lane),
+        path="/chat/completions",
+        idempotency_key=key,
+        body_hash=hashlib.sha256(body).hexdigest() if key is not None else None,
     )

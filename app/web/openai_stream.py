@@ -6,7 +6,7 @@ to the SDK, so each abnormal end says so in an error frame.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -38,13 +38,14 @@ class ChunkStream:
         self._sent_text = False
         self._over = False
 
-    def started(self) -> Iterator[bytes]:
-        """The frames, once the first of them or ten seconds of silence are there. A job that fails
-        before its first token raises here, so that the client gets a status and not a stream."""
-        first: list[Event] = []
+    def started(self, told: Sequence[Event] = ()) -> Iterator[bytes]:
+        """The frames, those of the events in `told` first, once one of them or ten seconds of
+        silence are there. A job that fails before its first token raises here, so that the client
+        gets a status and not a stream."""
+        first = [event for event in told if not self._begins(event)]
         try:
             until = time.monotonic() + PING_S
-            while not (first and first[-1].name != "usage") and time.monotonic() < until:
+            while not self._over_or_spoken(first) and time.monotonic() < until:
                 first += [e for e in self._tail.wait(TICK_S) if not self._begins(e)]
                 if not first and self._left():
                     break
@@ -54,6 +55,9 @@ class ChunkStream:
             self._tail.close()
             raise
         return self._frames(first)
+
+    def _over_or_spoken(self, first: list[Event]) -> bool:
+        return self._tail.ended or any(event.name != "usage" for event in first)
 
     def _begins(self, event: Event) -> bool:
         """Takes what the chunks share from an attempt's first event, which itself is not sent."""
@@ -111,6 +115,9 @@ class ChunkStream:
                 self._begin({"created": int(time.time())})
             between = self._rest + self._head
             return self._head + data.replace(b"\n", between) + self._rest
+        if name == "snapshot" and not self._sent_text:
+            self._sent_text = True
+            return self._as_chunks(orjson.loads(data)["choices"])
         if name == "usage":
             if not self._usage:
                 return b""
@@ -121,6 +128,20 @@ class ChunkStream:
         if name == "started" or (name == "restarted" and self._begins(event)):
             return b""
         return self._abnormal(event)
+
+    def _as_chunks(self, choices: list[dict[str, Any]]) -> bytes:
+        """Whole choices, one chunk each: the job had spoken before this client came."""
+        if not self._head:
+            self._begin({"created": int(time.time())})
+        frames = []
+        for choice in choices:
+            delta = {k: v for k, v in choice["message"].items() if v is not None}
+            for index, call in enumerate(delta.get("tool_calls", ())):
+                call.setdefault("index", index)
+            chunk = {**choice, "delta": delta}
+            del chunk["message"]
+            frames.append(self._head + orjson.dumps(chunk) + self._rest)
+        return b"".join(frames)
 
     def _abnormal(self, event: Event) -> bytes:
         """The error frame of a stream that cannot go on."""

@@ -17,7 +17,7 @@ LANE: Lane = "interactive"
 
 TABLES = (
     "open_job", "job", "result", "attempt", "transfer", "turn", "worker", "api_key", "account",
-    "tenant",
+    "tenant", "idempotency",
 )  # fmt: skip
 
 

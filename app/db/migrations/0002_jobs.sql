@@ -94,3 +94,15 @@ CREATE TABLE reaper (
     healthy_since timestamptz NOT NULL
 ) WITH (fillfactor = 50);
 INSERT INTO reaper (last_run, healthy_since) VALUES (now(), now());
+
+-- An Idempotency-Key and the job that it stands for. A key belongs to one tenant and one path.
+CREATE TABLE idempotency (
+    tenant_id  text COLLATE "C" NOT NULL,
+    path       text NOT NULL,
+    key        text COLLATE "C" NOT NULL,
+    body_hash  text NOT NULL, -- sha256 of the body that came with it, hex
+    job_id     text COLLATE "C" NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (tenant_id, path, key)
+);
+CREATE INDEX idempotency_by_age ON idempotency (created_at);

@@ -2,15 +2,17 @@
 -- Lock order everywhere: open_job rows, then account rows in id order, then turn, then lane.
 
 -- Admits a group of jobs: hold, job row, place in its lane. A verdict for each, in the order given:
--- 'admitted', 'no_credit' (the wallet does not cover the hold) or 'overloaded' (`bounds`: how many
--- jobs may wait in the job's lane).
+-- 'admitted', 'no_credit' (the wallet does not cover the hold), 'overloaded' (`bounds`: how many
+-- jobs may wait in the job's lane), 'replayed ' and the id of the job that the Idempotency-Key stands
+-- for, or 'mismatch' (the key came with another body). A key stands for its job for 24 hours.
 --
 -- Tenants take turns by start-time fair queueing (Goyal, Vin, Cheng: Start-time Fair Queueing,
 -- SIGCOMM 1996, section 2): start = max(lane's clock, tenant's last finish), finish = start + 1;
 -- the clock is the start tag of the job claimed last.
 CREATE FUNCTION admit(
     ids text[], tenants text[], keys text[], apps text[], kinds text[], lanes text[], doors text[],
-    models text[], requests text[], metas text[], holds bigint[], deadlines float8[], bounds int[]
+    models text[], requests text[], metas text[], holds bigint[], deadlines float8[], bounds int[],
+    paths text[], idem_keys text[], body_hashes text[]
 ) RETURNS text[] LANGUAGE plpgsql AS $$
 DECLARE
     n         int := cardinality(ids);
@@ -22,11 +24,31 @@ DECLARE
     credit    bigint;
     taken     bigint;
     turn_at   bigint;
+    leaders   int[] := array_fill(NULL::int, ARRAY[n]);
+    prior     record;
 BEGIN
+    FOR i IN 1..n LOOP
+        CONTINUE WHEN idem_keys[i] IS NULL;
+        SELECT k.job_id, k.body_hash INTO prior FROM idempotency AS k
+        WHERE k.tenant_id = tenants[i] AND k.path = paths[i] AND k.key = idem_keys[i]
+          AND k.created_at > now() - interval '24 hours';
+        IF FOUND THEN
+            verdicts[i] := CASE prior.body_hash WHEN body_hashes[i]
+                           THEN 'replayed ' || prior.job_id ELSE 'mismatch' END;
+            CONTINUE;
+        END IF;
+        FOR j IN 1..i - 1 LOOP
+            CONTINUE WHEN tenants[j] <> tenants[i] OR paths[j] <> paths[i]
+                       OR idem_keys[j] IS DISTINCT FROM idem_keys[i] OR verdicts[j] <> 'admitted';
+            verdicts[i] := CASE body_hashes[j] WHEN body_hashes[i] THEN 'follows' ELSE 'mismatch' END;
+            leaders[i] := j;
+            EXIT;
+        END LOOP;
+    END LOOP;
     FOR the_lane IN SELECT DISTINCT unnest(lanes) LOOP
         room := NULL;
         FOR i IN 1..n LOOP
-            CONTINUE WHEN lanes[i] <> the_lane;
+            CONTINUE WHEN lanes[i] <> the_lane OR verdicts[i] <> 'admitted';
             IF room IS NULL THEN
                 SELECT bounds[i] - count(*) INTO room FROM (
                     SELECT 1 FROM open_job WHERE lane = the_lane AND state = 'queued' LIMIT bounds[i]
@@ -85,6 +107,24 @@ BEGIN
     SELECT g.id, g.tenant, 'hold', g.tenant || '/wallet', g.tenant || '/held', g.hold
     FROM unnest(ids, tenants, holds, verdicts) AS g (id, tenant, hold, verdict)
     WHERE g.verdict = 'admitted';
+    INSERT INTO idempotency AS k (tenant_id, path, key, body_hash, job_id)
+    SELECT g.tenant, g.path, g.key, g.hash, g.id
+    FROM unnest(ids, tenants, paths, idem_keys, body_hashes, verdicts)
+        AS g (id, tenant, path, key, hash, verdict)
+    WHERE g.verdict = 'admitted' AND g.key IS NOT NULL
+    ON CONFLICT (tenant_id, path, key) DO UPDATE
+        SET body_hash = EXCLUDED.body_hash, job_id = EXCLUDED.job_id, created_at = now()
+        WHERE k.created_at <= now() - interval '24 hours';
+    GET DIAGNOSTICS taken = ROW_COUNT;
+    IF taken < (SELECT count(*) FROM unnest(idem_keys, verdicts) AS g (key, verdict)
+                WHERE g.verdict = 'admitted' AND g.key IS NOT NULL) THEN
+        RAISE unique_violation USING MESSAGE = 'an Idempotency-Key was taken at the same moment';
+    END IF;
+    FOR i IN 1..n LOOP
+        CONTINUE WHEN verdicts[i] <> 'follows';
+        verdicts[i] := CASE verdicts[leaders[i]] WHEN 'admitted'
+                       THEN 'replayed ' || ids[leaders[i]] ELSE verdicts[leaders[i]] END;
+    END LOOP;
     RETURN verdicts;
 END $$;
 

@@ -1,0 +1,205 @@
+"""The doors' side of jobs: admission with its bell, doubt, lookups and cancels."""
+
+from collections.abc import Callable, Iterator
+
+import gevent
+import orjson
+import pytest
+
+from app.db.connect import Connection
+from app.db.reads import Reads
+from app.errors import NoCredit, NotFound, Overloaded, Unavailable
+from app.events.hub import Hub
+from app.events.log import EventId
+from app.ids import new_id
+from app.jobs import service, store
+from app.jobs.model import Draft
+from app.jobs.service import Jobs, control_channel
+from app.queue import Bell
+from app.redis import Wire
+from app.settings import Settings
+from tests.app.events.parts import stream, until
+from tests.app.line import (
+    LANE,
+    admit,
+    assert_proven,
+    draft,
+    funds,
+    outcome,
+    running,
+    state,
+    tenant,
+)
+
+MakeJobs = Callable[..., Jobs]
+
+
+@pytest.fixture
+def make_jobs(gevent_sockets: None, line_settings: Callable[..., Settings]) -> Iterator[MakeJobs]:
+    """Makes a door's jobs over empty books; `make_jobs(redis_url=…)`."""
+    made: list[Jobs] = []
+
+    def make(**values: object) -> Jobs:
+        chosen = line_settings(**values)
+        reads = Reads(chosen.postgres, "reads")
+        made.append(Jobs(chosen.postgres, chosen.redis, Bell(chosen.redis), reads))
+        return made[-1]
+
+    yield make
+    for jobs in made:
+        jobs._admissions.close()
+        gevent.killall([jobs._doubter] if jobs._doubter is not None else [])
+
+
+@pytest.fixture
+def jobs(make_jobs: MakeJobs) -> Jobs:
+    return make_jobs()
+
+
+def test_an_admitted_job_is_committed_and_its_bell_rung(
+    jobs: Jobs, connection: Connection, wire: Wire
+) -> None:
+    one = draft(tenant(connection))
+    jobs.admit(one)
+    assert state(connection, one.id) == "queued"
+    until(lambda: wire.call(("LLEN", LANE)) == [1])
+
+
+def test_a_job_without_credit_is_refused_with_its_price(
+    jobs: Jobs, connection: Connection, wire: Wire
+) -> None:
+    with pytest.raises(NoCredit, match=r"\$12\.50") as refused:
+        jobs.admit(draft(tenant(connection, 0), 12_500_000_000))
+    assert refused.value.status == 402
+    assert wire.call(("LLEN", LANE)) == [0]
+
+
+def test_a_full_lane_is_refused_with_a_time_to_come_back(
+    jobs: Jobs, connection: Connection
+) -> None:
+    with pytest.raises(Overloaded, match="interactive") as refused:
+        jobs.admit(draft(tenant(connection), backlog=0))
+    assert (refused.value.status, refused.value.retry_after) == (503, 1)
+
+
+def test_jobs_that_come_together_share_a_commit_and_a_bell(
+    jobs: Jobs, connection: Connection, wire: Wire
+) -> None:
+    mine = tenant(connection)
+    drafts = [draft(mine) for _ in range(12)]
+    jobs.admit(draft(mine, lane="batch"))
+    gevent.joinall([gevent.spawn(jobs.admit, one) for one in drafts], 10, raise_error=True)
+    times = connection.execute(
+        "SELECT count(DISTINCT created_at) FROM job WHERE lane = %s", (LANE,)
+    ).fetchone()
+    assert times == (1,)
+    until(lambda: wire.call(("LLEN", LANE)) == [1])
+
+
+def test_admission_does_not_need_redis(make_jobs: MakeJobs, connection: Connection) -> None:
+    one = draft(tenant(connection))
+    make_jobs(redis_url="unix:///nowhere/redis.sock").admit(one)
+    assert state(connection, one.id) == "queued"
+
+
+def test_without_postgres_a_job_is_not_accepted(make_jobs: MakeJobs) -> None:
+    away = make_jobs(database_url="postgresql:///x?host=/nowhere")
+    with pytest.raises(Unavailable) as refused:
+        away.admit(draft("ten_x"))
+    assert (refused.value.status, refused.value.retry_after) == (503, 2)
+
+
+def test_a_commit_in_doubt_is_undone_once_it_is_seen(
+    jobs: Jobs, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client was told 503, so the job that was committed after all must not run."""
+    mine = tenant(connection, 1000)
+    commit = store.admit_group
+
+    def cut_off(line: Connection, drafts: list[Draft]) -> list[str]:
+        commit(line, drafts)
+        line.close()
+        line.execute("SELECT 1")
+        raise AssertionError("a closed connection answers")
+
+    monkeypatch.setattr(service, "DOUBT_RETRY_S", 0.01)
+    monkeypatch.setattr(store, "admit_group", cut_off)
+    one = draft(mine)
+    with pytest.raises(Unavailable):
+        jobs.admit(one)
+    until(lambda: state(connection, one.id) == "cancelled")
+    assert funds(connection, mine) == (1000, 0)
+    assert_proven(connection)
+
+
+def test_a_job_is_found_by_its_tenant_alone(jobs: Jobs, connection: Connection) -> None:
+    mine, other = tenant(connection), tenant(connection)
+    [job_id] = admit(connection, mine)
+    assert jobs.find(job_id, mine).id == job_id
+    assert [job.id for job in jobs.page(mine, None, None, 10)] == [job_id]
+    for asked, who in ((job_id, other), (new_id("job"), mine), ("job_1", mine), ("", mine)):
+        with pytest.raises(NotFound):
+            jobs.find(asked, who)
+
+
+def test_a_queued_job_is_cancelled_at_once(jobs: Jobs, connection: Connection, wire: Wire) -> None:
+    mine = tenant(connection, 1000)
+    [job_id] = admit(connection, mine)
+    jobs.cancel(jobs.find(job_id, mine))
+    assert state(connection, job_id) == "cancelled"
+    assert funds(connection, mine) == (1000, 0)
+    [event] = stream(wire, job_id)
+    assert (event.id, event.name) == (EventId(1, 1), "cancelled")
+    assert orjson.loads(event.data) == {"job_id": job_id, "status": "cancelled", "error": None}
+    assert wire.call(("TTL", f"ev:{job_id}"))[0] > 0
+
+
+def test_a_cancel_is_told_to_the_worker_that_runs_the_job(
+    jobs: Jobs, connection: Connection, hub: Hub, wire: Wire
+) -> None:
+    mine = tenant(connection)
+    job = running(connection, mine, owner="wrk_a")
+    control = hub.watch(control_channel("wrk_a"))
+    until(lambda: wire.call(("PUBSUB", "NUMSUB", control_channel("wrk_a")))[0][1])
+    control.lost = False
+    jobs.cancel(jobs.find(job.id, mine))
+    assert control.get(10) == f"cancel {job.id}".encode()
+    assert state(connection, job.id) == "running"
+    assert jobs.find(job.id, mine).cancel
+
+
+def test_cancelling_twice_or_too_late_changes_nothing(
+    jobs: Jobs, connection: Connection, wire: Wire
+) -> None:
+    mine = tenant(connection)
+    [waits] = admit(connection, mine)
+    before = jobs.find(waits, mine)
+    for _ in range(2):
+        jobs.cancel(before)
+    done = running(connection, mine)
+    seen = jobs.find(done.id, mine)
+    store.settle_group(connection, "wrk_a", [outcome(done)])
+    jobs.cancel(seen)
+    jobs.cancel(jobs.find(done.id, mine))
+    assert (state(connection, waits), state(connection, done.id)) == ("cancelled", "completed")
+    assert len(stream(wire, waits)) == 1
+    assert_proven(connection)
+
+
+def test_a_cancel_does_not_need_redis(make_jobs: MakeJobs, connection: Connection) -> None:
+    alone = make_jobs(redis_url="unix:///nowhere/redis.sock")
+    mine = tenant(connection)
+    runs = running(connection, mine)
+    [waits] = admit(connection, mine)
+    for job_id in (waits, runs.id):
+        alone.cancel(alone.find(job_id, mine))
+    assert state(connection, waits) == "cancelled"
+    assert alone.find(runs.id, mine).cancel
+
+
+def test_attempts_are_told_with_their_calls(jobs: Jobs, connection: Connection) -> None:
+    mine = tenant(connection)
+    job = running(connection, mine)
+    store.requeue(connection, [(job.id, 1, '[{"provider":"p"}]')], "interrupted")
+    [attempt] = jobs.attempts(jobs.find(job.id, mine))
+    assert (attempt["outcome"], attempt["calls"]) == ("interrupted", [{"provider": "p"}])
