@@ -25,8 +25,8 @@ def middle(values: Sequence[float], digits: int = 0, *, spread: bool = False) ->
 
 
 def number(value: float, digits: int = 0) -> str:
-    """A number with thousands set apart."""
-    return f"{value:,.{digits}f}"
+    """A number with thousands set apart, and no minus before a zero."""
+    return f"{round(value, digits) + 0.0:,.{digits}f}"
 
 
 def mebibytes(count: float) -> str:

@@ -41,7 +41,6 @@ PLACES: dict[str, dict[str, str]] = {
     "celery": {"workers.main": "is the Celery process; all others know the queue by name"},
     "redis": {
         "app.redis": "reads addresses as redis-py does, and is the only way to Redis",
-        "app.queue": "catches what kombu lets through",
     },
     "hiredis": {"app.redis": "is the only way to Redis"},
 }

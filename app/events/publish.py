@@ -24,10 +24,6 @@ from app.telemetry import log
 PENDING_BYTES_MAX = 1_000_000
 """How much of a job waits for a Redis that is away; past it the deltas give way to a snapshot."""
 
-GATHER_S = 0.002
-"""How long a delta may wait for others. Many slow streams make thousands of small writes a second;
-gathered, they leave the worker time for the first tokens, which never wait."""
-
 RETRY_S = (0.05, 0.2, 0.5, 1.0)
 
 _PASSING = ("LOADING", "READONLY", "NOREPLICAS", "MASTERDOWN", "MISCONF")
@@ -106,19 +102,14 @@ class Publisher:
         self._idle.set()
         self._wire: Wire | None = None
         self._writer: Any = None
-        self._gathering: Any = None
 
-    def wrote(self, job_log: JobLog, *, at_once: bool = True) -> None:
-        """Says that `job_log` has something to write: `at_once`, or within GATHER_S, together with
-        what other jobs have by then."""
+    def wrote(self, job_log: JobLog) -> None:
+        """Says that `job_log` has something to write."""
         self._dirty[id(job_log)] = job_log
         if self._writer is None or self._writer.dead:
             self._writer = gevent.spawn(self._run)
         self._idle.clear()
-        if at_once:
-            self._wake.set()
-        elif self._gathering is None or self._gathering.dead:
-            self._gathering = gevent.spawn_later(GATHER_S, self._wake.set)
+        self._wake.set()
 
     def drain(self, timeout_s: float) -> None:
         """Waits until all is written, `timeout_s` at most."""
@@ -128,8 +119,8 @@ class Publisher:
         while True:
             if not self._dirty:
                 self._idle.set()
-            self._wake.wait()
-            self._wake.clear()
+                self._wake.clear()
+                self._wake.wait()
             dirty, self._dirty = self._dirty, {}
             batch = [(job_log, events) for job_log in dirty.values() if (events := job_log.take())]
             tries = 0

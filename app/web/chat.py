@@ -102,7 +102,8 @@ def _replay(front: Front, draft: Draft, wish: Wish, usage: bool) -> Response:
     tail = front.tail(draft.id, draft.tenant_id, QUEUED)
     if wish.door == "stream":
         chunks = ChunkStream(front, tail, draft, usage, False, request.environ)
-        return stream_response(chunks.started(tail.stored() or tail.catch_up()), answer_headers(draft.id))
+        frames = chunks.started(tail.stored() or tail.catch_up())
+        return stream_response(frames, answer_headers(draft.id))
     tail.catch_up()
     done = answer_when_done(front, tail, wish.wait_s, False, request.environ)
     if done is None:

@@ -31,6 +31,7 @@ def test_the_middle_is_the_median_with_its_range() -> None:
     assert middle([1.234], 2, spread=True) == "1.23"
     assert middle([]) == "–"
     assert number(1234.56, 1) == "1,234.6"
+    assert number(-0.04, 1) == "0.0"
     assert mebibytes(3 << 19) == "1.5"
 
 

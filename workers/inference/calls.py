@@ -123,7 +123,9 @@ class Calls:
     def _failed(
         self, failures: list[tuple[int, ProviderError]], way: Way, error: ProviderError
     ) -> None:
-        failures.append((self.ways.index(way), error))
+        # By identity: a fallback that names the model itself is a way of its own.
+        index = next(i for i, known in enumerate(self.ways) if known is way)
+        failures.append((index, error))
         self._ended(error.kind, error)
 
     def _ended(self, outcome: str, error: ProviderError | None) -> None:

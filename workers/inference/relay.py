@@ -43,10 +43,10 @@ class Relay:
         """Passes on what one read from the provider gave."""
         choices = chunk.choices
         if choices:
-            first, self.spoke = not self.spoke, True
+            self.spoke = True
             self._collector.add(choices)
             self._log.delta([orjson.dumps(choice) for choice in choices])
-            self._publisher.wrote(self._log, at_once=first)
+            self._publisher.wrote(self._log)
 
     def whole(self, completion: Completion) -> None:
         """Takes an answer that came in one piece."""

@@ -269,7 +269,8 @@ BEGIN
         SELECT g.id, g.attempt, g.owner, 'lost', g.claimed_at FROM gone AS g
         WHERE from_state = 'running' ON CONFLICT DO NOTHING
     )
-    SELECT array_agg(g.id), array_agg(g.tenant_id), array_agg(g.lane), array_agg(g.hold)
+    SELECT array_agg(g.id), array_agg(g.tenant_id), array_agg(CASE g.attempt WHEN 0 THEN g.lane END),
+           array_agg(g.hold)
     INTO won, tenants, lanes, holds FROM gone AS g;
     IF won IS NOT NULL THEN
         PERFORM post_settlement(won, tenants, holds, array_fill(0::bigint, ARRAY[cardinality(won)]));
@@ -277,7 +278,7 @@ BEGIN
         UPDATE turn AS t SET finish_tag = t.finish_tag - unused.count
         FROM (SELECT g.lane, g.tenant, count(*) FROM unnest(lanes, tenants) AS g (lane, tenant)
               GROUP BY 1, 2) AS unused
-        WHERE from_state = 'queued' AND t.lane = unused.lane AND t.tenant_id = unused.tenant;
+        WHERE t.lane = unused.lane AND t.tenant_id = unused.tenant;
     END IF;
     RETURN QUERY SELECT unnest(won);
 END $$;

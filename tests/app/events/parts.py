@@ -36,7 +36,7 @@ def text_of(events: Iterable[Event]) -> str:
     for event in events:
         if event.name == "delta":
             for line in event.data.split(b"\n"):
-                text += orjson.loads(line)["delta"]["content"]
+                text += orjson.loads(line)["delta"].get("content") or ""
         elif event.name == "snapshot":
             text = orjson.loads(event.data)["text"]
         elif event.name == "restarted":

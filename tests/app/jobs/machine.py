@@ -77,6 +77,8 @@ class Model:
         job = self.jobs[job_id]
         if not settled and job.state == "running":
             job.past.append((str(job.owner), job.attempt))
+        if job.attempt == 0:
+            self.finish[job.tenant] -= 1
         job.state, job.settled = state, settled
         self.wallets[job.tenant] += job.hold - min(cost, job.hold)
 

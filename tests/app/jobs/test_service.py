@@ -1,13 +1,12 @@
 """The doors' side of jobs: admission with its bell, doubt, lookups and cancels."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import gevent
 import orjson
 import pytest
 
 from app.db.connect import Connection
-from app.db.reads import Reads
 from app.errors import NoCredit, NotFound, Overloaded, Unavailable
 from app.events.hub import Hub
 from app.events.log import EventId
@@ -15,9 +14,7 @@ from app.ids import new_id
 from app.jobs import service, store
 from app.jobs.model import Draft
 from app.jobs.service import Jobs, control_channel
-from app.queue import Bell
 from app.redis import Wire
-from app.settings import Settings
 from tests.app.events.parts import stream, until
 from tests.app.line import (
     LANE,
@@ -32,28 +29,6 @@ from tests.app.line import (
 )
 
 MakeJobs = Callable[..., Jobs]
-
-
-@pytest.fixture
-def make_jobs(gevent_sockets: None, line_settings: Callable[..., Settings]) -> Iterator[MakeJobs]:
-    """Makes a door's jobs over empty books; `make_jobs(redis_url=…)`."""
-    made: list[Jobs] = []
-
-    def make(**values: object) -> Jobs:
-        chosen = line_settings(**values)
-        reads = Reads(chosen.postgres, "reads")
-        made.append(Jobs(chosen.postgres, chosen.redis, Bell(chosen.redis), reads))
-        return made[-1]
-
-    yield make
-    for jobs in made:
-        jobs._admissions.close()
-        gevent.killall([jobs._doubter] if jobs._doubter is not None else [])
-
-
-@pytest.fixture
-def jobs(make_jobs: MakeJobs) -> Jobs:
-    return make_jobs()
 
 
 def test_an_admitted_job_is_committed_and_its_bell_rung(
@@ -118,9 +93,9 @@ def test_a_commit_in_doubt_is_undone_once_it_is_seen(
 
     def cut_off(line: Connection, drafts: list[Draft]) -> list[str]:
         commit(line, drafts)
-        line.close()
+        connection.execute("SELECT pg_terminate_backend(%s, 5000)", (line.info.backend_pid,))
         line.execute("SELECT 1")
-        raise AssertionError("a closed connection answers")
+        raise AssertionError("a connection that was ended answers")
 
     monkeypatch.setattr(service, "DOUBT_RETRY_S", 0.01)
     monkeypatch.setattr(store, "admit_group", cut_off)

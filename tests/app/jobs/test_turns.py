@@ -146,6 +146,29 @@ def test_a_job_queued_again_does_not_turn_back_the_clock(connection: Connection)
     assert abs(got[new] - got[mine]) <= 2
 
 
+def test_turns_that_were_not_used_are_given_back(connection: Connection) -> None:
+    """Who cancels a thousand waiting jobs does not pay for them with a thousand turns."""
+    fickle, steady = tenant(connection), tenant(connection)
+    admit(connection, steady, 1000)
+    dropped = admit(connection, fickle, 1000)
+    store.void(connection, dropped, "queued", "cancelled", None, "client")
+    admit(connection, fickle)
+    assert fickle in claims(connection, 2)
+
+
+def test_a_turn_that_was_used_is_not_given_back(connection: Connection) -> None:
+    """A job that ran, was queued again and then cancelled has had its turn."""
+    mine, other = tenant(connection), tenant(connection)
+    admit(connection, mine, 40)
+    lost = store.claim(connection, LANE, "wrk_a", 20)
+    store.requeue(connection, [(job.id, 1, None) for job in lost], "lost")
+    store.void(connection, [job.id for job in lost], "queued", "cancelled", None, "client")
+    admit(connection, other, 40)
+    admit(connection, mine, 20)
+    got = Counter(claims(connection, 40))
+    assert abs(got[mine] - got[other]) <= 2
+
+
 EVENTS = st.lists(
     st.tuples(st.just("admit"), st.integers(0, 3), st.integers(1, 12))
     | st.tuples(st.just("claim"), st.just(0), st.integers(1, 9)),
