@@ -26,10 +26,12 @@ NAME = "job_line"
 
 @pytest.fixture(scope="session")
 def line_database(postgres_url: str, template: str) -> str:
-    """The address of the one database that `books` empties."""
+    """The address of the one database that `books` empties; the worker's tests share it."""
     named, source = sql.Identifier(NAME), sql.Identifier(template)
     with connect(postgres_url) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(named, source))
+        known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (NAME,))
+        if known.fetchone() is None:
+            connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(named, source))
     return other_database(postgres_url, NAME)
 
 

@@ -52,7 +52,7 @@ def test_streams_carry_their_pace(upstream: Provider) -> None:
     finally:
         upstream.pace(0, 0, 32)
     assert found["errors"] == {}
-    assert found["ttft_p50_ms"] >= 30
+    assert found["ttft_p50_ms"] > 29
     assert found["p50_ms"] >= found["ttft_p50_ms"] + 7
     assert found["events"] == found["total"] * (1 + 8 + 1 + 1 + 1)
     assert upstream.streams() - before == found["total"]

@@ -30,17 +30,24 @@ REFUSALS_MAX = 4
 
 @dataclass(slots=True)
 class Running:
-    """A job in this process. `calling` until its provider calls are over: only then may it be
-    thrown an exception."""
+    """A job in this process. `calling` until its provider calls are over: only so long may it be
+    thrown an exception, and only one."""
 
     attempt: Attempt
     greenlet: Any = None
     calling: bool = True
+    thrown: bool = False
 
     def throw(self, error: type[BaseException]) -> None:
-        if self.calling and self.greenlet is not None:
-            self.calling = False
-            self.greenlet.kill(error, block=False)
+        """Ends the provider calls with `error`, once those who run now have had their turn."""
+        if self.calling and not self.thrown:
+            self.thrown = True
+            gevent.get_hub().loop.run_callback(self._deliver, error)
+
+    def _deliver(self, error: type[BaseException]) -> None:
+        # By now the greenlet has begun: one that is killed before it begins never cleans up.
+        if self.calling:
+            self.greenlet.throw(error)
 
 
 class Desk:
@@ -141,9 +148,6 @@ class Desk:
             ended = running.attempt.run()
             running.calling = False
             self._finish(running.attempt, ended)
-        except (Cancelled, Released, Lost):
-            # Thrown before the attempt began: its row is still running, the heartbeat returns it.
-            log("worker").warning("job dropped at its start", job_id=job.id)
         finally:
             self.running.pop(job.id, None)
             self._give_slots(1)

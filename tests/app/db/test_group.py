@@ -11,6 +11,7 @@ from gevent.event import Event
 
 from app.db.connect import Connection, connect
 from app.db.group import GroupCommit, GroupFailed
+from tests.app.events.parts import until
 
 Flush = Callable[[Connection, list[Any]], list[Any]]
 Make = Callable[..., GroupCommit[Any, Any]]
@@ -77,11 +78,11 @@ def test_a_lone_item_does_not_wait_for_company(make: Make) -> None:
 
 def test_what_comes_while_a_flush_is_in_flight_goes_together(make: Make) -> None:
     gate = Gate()
-    group = make(gate.flush)
+    group = make(gate.flush, limit=100)
     first = gevent.spawn(group.submit, 1)
     gate.entered.wait(WAIT_S)
     others = [gevent.spawn(group.submit, n) for n in range(2, 40)]
-    gevent.sleep(0)
+    until(lambda: len(group._waiting) == 38)
     assert gate.groups == [[1]]
     gate.open.set()
     assert ends([first, *others]) == [n * 2 for n in range(1, 40)]
@@ -91,10 +92,13 @@ def test_what_comes_while_a_flush_is_in_flight_goes_together(make: Make) -> None
 def test_a_group_has_a_limit_and_keeps_the_order(make: Make) -> None:
     gate = Gate()
     group = make(gate.flush, limit=4)
-    waiters = [gevent.spawn(group.submit, n) for n in range(10)]
+    waiters = [gevent.spawn(group.submit, 0)]
+    gate.entered.wait(WAIT_S)
+    waiters += [gevent.spawn(group.submit, n) for n in range(1, 10)]
+    until(lambda: len(group._waiting) == 9)
     gate.open.set()
     assert ends(waiters) == [n * 2 for n in range(10)]
-    assert [len(items) for items in gate.groups] == [4, 4, 2]
+    assert [len(items) for items in gate.groups] == [1, 4, 4, 1]
     assert [n for items in gate.groups for n in items] == list(range(10))
 
 
@@ -116,7 +120,7 @@ def test_a_poisoned_item_fails_alone(make: Make, connection: Connection) -> None
         good, poison, better = submit_all(group, [5, 0, 2])
         assert (good, better) == (5, 2)
         assert isinstance(poison, GroupFailed)
-        assert not poison.in_doubt
+        assert (poison.in_doubt, poison.refused) == (False, True)
         assert "division by zero" in str(poison)
         rows = connection.execute("SELECT by FROM divided ORDER BY 1").fetchall()
         assert rows == [(2,), (5,)]
@@ -139,7 +143,7 @@ def test_a_connection_lost_in_the_flush_leaves_doubt_and_is_replaced(
     group = make(flush)
     lost = submit_all(group, [1, 2, 3])
     assert [type(end) for end in lost] == [GroupFailed] * 3
-    assert all(end.in_doubt for end in lost)
+    assert all((end.in_doubt, end.refused) == (True, False) for end in lost)
     assert submit_all(group, [4, 5]) == [4, 5]
 
 
@@ -147,7 +151,7 @@ def test_without_a_connection_there_is_no_doubt(make: Make, books: str) -> None:
     group = make(lambda _, items: items, url=books.replace("/job_line?", "/no_such_database?"))
     [failed] = submit_all(group, [1])
     assert isinstance(failed, GroupFailed)
-    assert not failed.in_doubt
+    assert (failed.in_doubt, failed.refused) == (False, False)
 
 
 def test_a_flush_that_hangs_is_given_up_with_its_connection(make: Make) -> None:
@@ -181,7 +185,7 @@ def test_a_flusher_that_dies_leaves_nobody_waiting(make: Make) -> None:
     first = gevent.spawn(caught, group, 1)
     gate.entered.wait(WAIT_S)
     late = gevent.spawn(caught, group, 2)
-    gevent.sleep(0)
+    until(lambda: group._waiting)
     gate.open.set()
     assert [type(end) for end in ends([first, late])] == [GroupFailed] * 2
     assert submit_all(group, [3, 4]) == [3, 4]
@@ -199,7 +203,7 @@ def test_closing_fails_those_who_wait(make: Make) -> None:
     first = gevent.spawn(caught, group, 1)
     gate.entered.wait(WAIT_S)
     late = gevent.spawn(caught, group, 2)
-    gevent.sleep(0)
+    until(lambda: group._waiting)
     group.close()
     assert [type(end) for end in ends([first, late])] == [GroupFailed] * 2
 

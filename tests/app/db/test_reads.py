@@ -9,6 +9,7 @@ from app.db import reads
 from app.db.connect import Connection
 from app.db.reads import SIZE, Reads
 from app.errors import Unavailable
+from tests.app.events.parts import until
 
 
 def pid(connection: Connection) -> int:
@@ -35,7 +36,7 @@ def test_no_more_than_its_size_at_once(some: Reads) -> None:
         inside -= 1
 
     greenlets = [gevent.spawn(some.run, stay) for _ in range(3 * SIZE)]
-    gevent.sleep(0)
+    until(lambda: inside == SIZE)
     leave.set()
     gevent.joinall(greenlets, 10, raise_error=True)
     assert peak == SIZE

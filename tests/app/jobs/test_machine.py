@@ -17,7 +17,7 @@ from hypothesis.stateful import (
 
 from app.db.connect import Connection
 from app.jobs import store
-from app.jobs.model import Outcome
+from app.jobs.model import TRANSITIONS, Outcome
 from app.ledger.verify import CHECKS
 from tests.app.jobs.machine import Known, Model
 from tests.app.line import LANE, assert_proven, draft, empty, tenant
@@ -43,6 +43,7 @@ class JobLine(RuleBasedStateMachine):
         self.tenants = [tenant(self.connection, CREDIT) for _ in range(3)]
         self.model = Model(dict.fromkeys(self.tenants, CREDIT))
         self.stalled: set[str] = set()
+        self.seen: dict[str, str] = {}
         for worker in WORKERS:
             store.register_worker(self.connection, worker, LANE, "host", 1, 3600)
 
@@ -186,6 +187,14 @@ class JobLine(RuleBasedStateMachine):
         assert rows == [(i, job.state, job.attempt) for i, job in jobs]
         wallets = self.rows("SELECT tenant_id, balance FROM account WHERE kind = 'wallet'")
         assert dict(wallets) == self.model.wallets
+
+    @invariant()
+    def every_step_is_a_transition(self) -> None:
+        rows = self.rows("SELECT id, state FROM open_job UNION ALL SELECT id, state FROM result")
+        for job_id, state in rows:
+            before = self.seen.get(job_id, "queued")
+            assert state == before or state in TRANSITIONS[before]
+            self.seen[job_id] = state
 
     @invariant()
     def the_books_hold(self) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-import gevent
+import gevent.event
 import orjson
 import pytest
 
@@ -57,17 +57,28 @@ def test_a_full_lane_is_refused_with_a_time_to_come_back(
     assert (refused.value.status, refused.value.retry_after) == (503, 1)
 
 
-def test_jobs_that_come_together_share_a_commit_and_a_bell(
-    jobs: Jobs, connection: Connection, wire: Wire
+def test_jobs_that_come_during_a_commit_share_the_next_and_a_bell(
+    jobs: Jobs, connection: Connection, wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mine = tenant(connection)
-    drafts = [draft(mine) for _ in range(12)]
-    jobs.admit(draft(mine, lane="batch"))
-    gevent.joinall([gevent.spawn(jobs.admit, one) for one in drafts], 10, raise_error=True)
+    mine, commit = tenant(connection), store.admit_group
+    entered, leave = gevent.event.Event(), gevent.event.Event()
+
+    def slow(line: Connection, drafts: list[Draft]) -> list[str]:
+        entered.set()
+        leave.wait(10)
+        return commit(line, drafts)
+
+    monkeypatch.setattr(store, "admit_group", slow)
+    doors = [gevent.spawn(jobs.admit, draft(mine, lane="batch"))]
+    entered.wait(10)
+    doors += [gevent.spawn(jobs.admit, draft(mine)) for _ in range(4)]
+    until(lambda: len(jobs._admissions._waiting) == 4)
+    leave.set()
+    gevent.joinall(doors, 10, raise_error=True)
     times = connection.execute(
-        "SELECT count(DISTINCT created_at) FROM job WHERE lane = %s", (LANE,)
+        "SELECT count(DISTINCT created_at), count(*) FROM job WHERE lane = %s", (LANE,)
     ).fetchone()
-    assert times == (1,)
+    assert times == (1, 4)
     until(lambda: wire.call(("LLEN", LANE)) == [1])
 
 

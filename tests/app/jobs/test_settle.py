@@ -78,6 +78,16 @@ def test_an_old_attempt_does_not_settle(connection: Connection) -> None:
     assert_proven(connection)
 
 
+def test_an_old_attempt_does_not_stand_for_a_later_one_of_the_same_worker(
+    connection: Connection,
+) -> None:
+    old = running(connection, tenant(connection))
+    store.requeue(connection, [(old.id, 1, None)], "lost")
+    again = claim_one(connection, "wrk_a")
+    assert store.settle_group(connection, "wrk_a", [outcome(again)]) == [True]
+    assert store.settle_group(connection, "wrk_a", [outcome(old)]) == [False]
+
+
 def test_the_current_attempt_is_not_settled_by_a_number_yet_to_come(
     connection: Connection,
 ) -> None:

@@ -1,6 +1,5 @@
 """The provider calls of one attempt: silent before the first token, told after it."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import gevent
@@ -29,11 +28,10 @@ PAUSES: list[float] = []
 
 
 @pytest.fixture(autouse=True)
-def no_pauses(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Notes the waits between calls instead of waiting."""
     PAUSES.clear()
     monkeypatch.setattr(gevent, "sleep", PAUSES.append)
-    yield
 
 
 def calls(*models: Model, **scripted: Scripted) -> Calls:

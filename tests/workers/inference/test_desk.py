@@ -1,6 +1,6 @@
 """A worker process's desk over real Postgres and Redis, its jobs answered by the simulator."""
 
-from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import gevent
@@ -9,15 +9,12 @@ import psycopg
 import pytest
 
 from app.db.connect import Connection
-from app.events.log import Event
 from app.jobs import store
-from app.jobs.model import Claimed, Door
+from app.jobs.model import Claimed
 from app.redis import Wire
-from app.settings import Settings
 from tests.app.events.parts import names, stream, text_of, until
 from tests.app.line import (
     LANE,
-    admit,
     assert_proven,
     claim_one,
     funds,
@@ -26,70 +23,21 @@ from tests.app.line import (
     tenant,
     transfers,
 )
+from tests.workers.inference.conftest import MakeDesk
+from tests.workers.inference.desks import (
+    CREDIT,
+    HOLD,
+    finished,
+    jobs_of,
+    log_of,
+    request,
+    started,
+)
 from workers.inference import desk as room
 from workers.inference.desk import Desk
 
-HOLD = 1_000_000
-CREDIT = 10**9
-MakeDesk = Callable[..., Desk]
 
-
-@pytest.fixture
-def make_desk(gevent_sockets: None, line_settings: Callable[..., Settings]) -> Iterator[MakeDesk]:
-    """Makes desks, which are emptied at the end."""
-    made: list[Desk] = []
-
-    def make(**values: object) -> Desk:
-        made.append(Desk(line_settings(**values), LANE))
-        return made[-1]
-
-    yield make
-    for desk in made:
-        desk.drain(0)
-        for group in (desk._claims, desk._settles, desk._returns):
-            group.close()
-        gevent.killall([g for g in [desk._parts.publisher._writer] if g is not None])
-
-
-@pytest.fixture
-def desk(make_desk: MakeDesk) -> Desk:
-    return make_desk()
-
-
-def request(**sim: Any) -> str:
-    """A request to the simulator: `request(tokens=3, stall_after=1)`."""
-    metadata = {f"sim_{name}": str(value) for name, value in sim.items()}
-    messages = [{"role": "user", "content": "hi"}]
-    body = {"model": "builtin/sim", "messages": messages, "metadata": metadata}
-    return orjson.dumps(body).decode()
-
-
-def jobs_of(
-    connection: Connection, tenant_id: str, count: int = 1, door: Door = "background", **sim: Any
-) -> list[str]:
-    return admit(connection, tenant_id, count, hold=HOLD, door=door, request=request(**sim))
-
-
-def started(desk: Desk, count: int) -> Any:
-    """A greenlet that answers; returned once so many jobs have said something."""
-    greenlet = gevent.spawn(desk.answer, LANE, count)
-    until(lambda: sum(r.attempt.relay.spoke for r in desk.running.values()) == count)
-    return greenlet
-
-
-def finished(greenlet: Any) -> None:
-    greenlet.join(10)
-    assert greenlet.successful(), greenlet.exception
-
-
-def log_of(desk: Desk, wire: Wire, job_id: str) -> list[Event]:
-    desk._parts.publisher.drain(10)
-    return stream(wire, job_id)
-
-
-def test_answers_what_waits_and_settles_it(
-    desk: Desk, connection: Connection, wire: Wire
-) -> None:
+def test_answers_what_waits_and_settles_it(desk: Desk, connection: Connection, wire: Wire) -> None:
     mine = tenant(connection, CREDIT)
     ids = jobs_of(connection, mine, 30, tokens=20)
     desk.answer(LANE, 30)
@@ -116,6 +64,10 @@ def test_answers_no_more_than_it_was_asked_to(desk: Desk, connection: Connection
     assert connection.execute("SELECT count(*) FROM result").fetchone() == (2,)
 
 
+def spoke(desk: Desk, job_id: str) -> bool:
+    return job_id in desk.running and desk.running[job_id].attempt.relay.spoke
+
+
 def test_an_empty_lane_is_answered_at_once_and_keeps_the_slots(desk: Desk) -> None:
     before = desk.free_slots
     desk.answer(LANE, 64)
@@ -132,12 +84,9 @@ def test_no_more_jobs_run_at_once_than_there_are_slots(
     assert desk.free_slots == 0
     gevent.sleep(0)
     assert len(desk.running) == 3
-    cancelled: set[str] = set()
-    while len(cancelled) < 5:
-        new = until(lambda: {i for i, r in desk.running.items() if r.attempt.relay.spoke} - cancelled)
-        for job_id in new:
-            desk.cancel(job_id)
-        cancelled |= new
+    for job_id in ids:
+        until(partial(spoke, desk, job_id))
+        desk.cancel(job_id)
     gevent.joinall(answers, 10, raise_error=True)
     until(lambda: desk.free_slots == 3)
     assert {state(connection, job_id) for job_id in ids} == {"cancelled"}
@@ -308,7 +257,7 @@ def test_a_settlement_that_postgres_refuses_becomes_a_failure(
 
 def test_claims_made_together_are_shared_out(desk: Desk, connection: Connection) -> None:
     ids = jobs_of(connection, tenant(connection, CREDIT), 10)
-    asked = [(LANE, 3), (LANE, 4), ("batch", 2), (LANE, 5)]
+    asked: list[tuple[str, int]] = [(LANE, 3), (LANE, 4), ("batch", 2), (LANE, 5)]
     shares = desk._claim_group(connection, asked)
     assert [len(share) for share in shares] == [3, 4, 0, 3]
     got: list[Claimed] = [job for share in shares for job in share]
