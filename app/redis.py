@@ -56,8 +56,12 @@ class Wire:
         return [self.read() for _ in range(count)]
 
     def send(self, packed: bytes) -> None:
+        """Sends packed commands. Raises RedisGone."""
         try:
-            self._socket.sendall(packed)
+            # Nearly always all goes at once; gevent's sendall asks for the buffer's size first.
+            sent = self._socket.send(packed)
+            if sent < len(packed):
+                self._socket.sendall(packed[sent:])
         except OSError as error:
             raise RedisGone(str(error)) from error
 

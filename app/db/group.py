@@ -44,7 +44,7 @@ class GroupCommit(Generic[Item, Verdict]):
         name: str,
         flush: Callable[[Connection, list[Item]], list[Verdict]],
         *,
-        limit: int = 32,
+        limit: int = 64,
         timeout_s: float = FLUSH_TIMEOUT_S,
     ) -> None:
         self._url, self._name, self._flush = url, name, flush

@@ -64,6 +64,18 @@ class Handler(PyWSGIHandler):  # type: ignore[misc]
 
     MessageClass = Head
 
+    def _sendall(self, data: bytes) -> None:
+        # Nearly always all goes at once; gevent's sendall asks for the buffer's size first.
+        try:
+            sent = self.socket.send(data)
+        except OSError:
+            sent = 0
+        if sent < len(data):
+            super()._sendall(data[sent:])
+            self.response_length += sent
+        else:
+            self.response_length += len(data)
+
     def log_request(self) -> None:
         """Nothing is logged for a request."""
 

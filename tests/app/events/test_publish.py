@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import gevent
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.events.hub import Hub
@@ -295,6 +295,7 @@ OPERATIONS = st.lists(
 
 
 @given(OPERATIONS, st.integers(0, 3))
+@example([("say", 12), ("snapshot", 0), ("say", 1)], 0)
 def test_what_was_dropped_for_want_of_room_comes_as_a_snapshot(
     operations: list[tuple[str, int]], more: int
 ) -> None:

@@ -71,6 +71,17 @@ def test_no_bell_is_rung_for_a_job_that_runs(connection: Connection) -> None:
     assert 1 < next_ring(connection) <= 2
 
 
+def test_a_job_queued_again_is_rung_for_as_often_as_a_new_one(connection: Connection) -> None:
+    [job_id] = admit(connection, tenant(connection))
+    for _ in range(3):
+        connection.execute(LATER)
+        store.due_bells(connection, 10)
+    store.requeue(connection, [(job_id, claim_one(connection).attempt, None)], "lost")
+    connection.execute(LATER)
+    store.due_bells(connection, 10)
+    assert 9 < next_ring(connection) <= 10
+
+
 def test_due_bells_have_a_limit(connection: Connection) -> None:
     admit(connection, tenant(connection), 5)
     connection.execute(LATER)
@@ -110,6 +121,7 @@ def test_a_running_job_past_its_deadline_is_its_workers_to_end(
 ) -> None:
     job = running(connection, tenant(connection), deadline_s=0)
     assert job.left_s <= 0
+    assert store.overdue_jobs(connection, 10) == {}
     store.register_worker(connection, "wrk_a", LANE, "host", 1, 60)
     upkeep.round(connection)
     assert state(connection, job.id) == "running"

@@ -10,7 +10,7 @@ import gevent.server
 import httpx
 import pytest
 from gevent.event import Event
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.workers.providers.server import CHUNKED, OK, Peer, Server, answer_all, body, post
@@ -248,6 +248,7 @@ WHOLE = [
 
 @settings(max_examples=60, deadline=None)
 @given(st.sampled_from(WHOLE), st.lists(st.integers(1, 120), max_size=6))
+@example(WHOLE[-1], [WHOLE[-1][0].index(b"HTTP/1.1 200")])
 def test_however_an_answer_is_cut_it_is_the_same(
     reply: tuple[bytes, bool], cuts: list[int]
 ) -> None:
