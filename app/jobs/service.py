@@ -1,5 +1,6 @@
 """What the doors do with jobs: admit, look up, cancel. The bell is rung after the commit."""
 
+import time
 from functools import partial
 from typing import Any
 
@@ -21,6 +22,8 @@ from app.telemetry import log
 
 ADMIT_TIMEOUT_S = 3.0
 DOUBT_RETRY_S = 1.0
+DOUBT_S = 35.0
+"""Longer than a connection's statement_timeout: by then Postgres has committed or never will."""
 
 
 def control_channel(worker_id: str) -> str:
@@ -36,7 +39,7 @@ class Jobs:
         self._admissions: GroupCommit[Draft, str] = GroupCommit(
             postgres, "admit", self._admit_group, timeout_s=ADMIT_TIMEOUT_S
         )
-        self._doubtful: list[Draft] = []
+        self._doubtful: dict[str, tuple[Draft, float]] = {}
         self._doubter: Any = None
 
     def _admit_group(self, connection: Connection, drafts: list[Draft]) -> list[str]:
@@ -57,7 +60,8 @@ class Jobs:
         try:
             verdict = self._admissions.submit(draft)
         except GroupFailed as failed:
-            if failed.in_doubt:
+            if failed.in_doubt and draft.idempotency_key is None:
+                # With a key the client finds the job by asking again.
                 self._doubt(draft)
             raise Unavailable(
                 "The job was not accepted: the database does not answer. Try again.", retry_after=2
@@ -79,24 +83,25 @@ class Jobs:
         return verdict.removeprefix("replayed ") if verdict != "admitted" else draft.id
 
     def _doubt(self, draft: Draft) -> None:
-        self._doubtful.append(draft)
+        self._doubtful[draft.id] = draft, time.monotonic() + DOUBT_S
         if self._doubter is None or self._doubter.dead:
             self._doubter = gevent.spawn(self._resolve_doubts)
 
     def _resolve_doubts(self) -> None:
-        """Cancels what was committed although its client was told that it was not."""
+        """Cancels what was committed although its client was told that it was not. A Postgres that
+        was frozen may still commit when it goes on, so each job is looked for again and again."""
         while self._doubtful:
             gevent.sleep(DOUBT_RETRY_S)
-            drafts = list(self._doubtful)
             try:
-                for draft in drafts:
+                for draft, until in list(self._doubtful.values()):
                     find = partial(store.find_job, job_id=draft.id, tenant_id=draft.tenant_id)
                     job = self._reads.run(find)
                     if job is not None:
                         self.cancel(job)
-                    self._doubtful.remove(draft)
+                    if job is not None or time.monotonic() > until:
+                        del self._doubtful[draft.id]
             except (Unavailable, psycopg.Error) as error:
-                log("jobs").warning("doubt stays", count=len(drafts), error=str(error))
+                log("jobs").warning("doubt stays", count=len(self._doubtful), error=str(error))
 
     def find(self, job_id: str, tenant_id: str) -> JobRow:
         """A tenant's job. Raises NotFound, for another tenant's too."""

@@ -15,7 +15,8 @@ import pytest
 from app.db.connect import Connection, line_connection
 from app.jobs import store
 from app.jobs.model import Draft
-from tests.app.line import LANE, admit, assert_proven, draft, funds, outcome, tenant
+from tests.app.line import LANE, admit, assert_proven, draft, funds, outcome, running, tenant
+from tests.waiting import wait_for
 
 Make = Callable[[int], list[Connection]]
 
@@ -64,10 +65,40 @@ def test_a_wallet_for_a_hundred_admits_a_hundred_of_two_hundred(
     assert_proven(connection)
 
 
+@pytest.mark.parametrize("what", ["admit", "settle", "void"])
+def test_accounts_are_locked_in_the_order_of_their_ids(
+    connection: Connection, connections: Make, what: str
+) -> None:
+    """Given the higher tenant first, a statement that has to wait for the lower one's account holds
+    nothing of the higher one's yet, so that two such statements cannot wait for each other."""
+    low, high = sorted([tenant(connection), tenant(connection)])
+    jobs = [running(connection, high), running(connection, low)]
+    holder, line, probe = connections(3)
+    act: dict[str, Callable[[], Any]] = {
+        "admit": lambda: store.admit_group(line, [draft(high), draft(low)]),
+        "settle": lambda: store.settle_group(line, "wrk_a", [outcome(job) for job in jobs]),
+        "void": lambda: store.void(line, [j.id for j in jobs], "running", "failed", None, "x"),
+    }
+    lock = "SELECT 1 FROM account WHERE tenant_id = %s FOR UPDATE"
+    with ThreadPoolExecutor(1) as pool:
+        with holder.transaction():
+            holder.execute(lock, (low,))
+            done = pool.submit(act[what])
+            wait_for(lambda: waits_for_a_lock(connection, line.info.backend_pid))
+            probe.execute(f"{lock} NOWAIT".encode(), (high,))
+        assert len(done.result(10)) == 2
+
+
+def waits_for_a_lock(connection: Connection, pid: int) -> bool:
+    row = connection.execute(
+        "SELECT wait_event_type FROM pg_stat_activity WHERE pid = %s", (pid,)
+    ).fetchone()
+    return row == ("Lock",)
+
+
 def test_admissions_and_settlements_of_opposite_tenant_order_do_not_deadlock(
     connection: Connection, connections: Make
 ) -> None:
-    """Without one order of locks this ends in 40P01 within a few rounds."""
     tenants = [tenant(connection) for _ in range(4)]
     left, right, settler = connections(3)
     rounds = 40

@@ -35,6 +35,7 @@ from tests.workers.inference.desks import (
 )
 from workers.inference import desk as room
 from workers.inference.desk import Desk
+from workers.inference.run import Attempt, Ended
 
 
 def test_answers_what_waits_and_settles_it(desk: Desk, connection: Connection, wire: Wire) -> None:
@@ -121,6 +122,24 @@ def test_a_job_thrown_out_before_it_began_leaves_its_slot(
     greenlet.join(10)
     assert desk.running == {}
     assert desk.free_slots == before
+
+
+def test_a_cancel_that_comes_as_the_answer_ends_leaves_its_settlement_alone(
+    desk: Desk, connection: Connection, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Attempt.run
+
+    def cancelled_at_the_end(attempt: Attempt) -> Ended:
+        ended = run(attempt)
+        desk.cancel(attempt.job.id)
+        return ended
+
+    monkeypatch.setattr(Attempt, "run", cancelled_at_the_end)
+    [job_id] = jobs_of(connection, tenant(connection, CREDIT))
+    desk.answer(LANE, 1)
+    assert state(connection, job_id) == "completed"
+    assert names(log_of(desk, wire, job_id))[-1] == "completed"
+    assert_proven(connection)
 
 
 def test_a_lost_job_is_dropped_without_a_word(
