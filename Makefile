@@ -44,7 +44,7 @@ bench-peers: $(VENV)/.locked-dev ## Measure this stack against other gateways
 	@$(BIN)/python bench/peers.py
 
 clean: ## Remove .venv and caches; data directories stay
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venv-peers build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp is newer than the lock and pyproject.toml once they are installed.
