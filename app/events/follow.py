@@ -1,7 +1,5 @@
 """Follows a job's log from any point: what the stream holds, then what comes live, no holes."""
 
-from collections.abc import Iterator
-
 from app.events.hub import Hub, Watch
 from app.events.log import Event, EventId, decode, from_entry, stream_key
 from app.redis import RedisGone, ReplyError, Wire
@@ -86,7 +84,3 @@ class Follower:
                 self.hole = True
                 return passed
         return passed
-
-    def __iter__(self) -> Iterator[Event]:
-        while True:
-            yield from self.wait(3600)

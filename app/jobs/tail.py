@@ -6,10 +6,11 @@ The log is followed live; when it is silent or has a hole, Postgres says how the
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 import orjson
 
-from app.errors import Unavailable
+from app.errors import MoonpoolError, Unavailable
 from app.events.follow import Follower, LogReader
 from app.events.hub import Hub
 from app.events.log import TERMINAL, Event, EventId
@@ -37,6 +38,11 @@ class Tail:
     def result(self) -> bytes | None:
         """The whole completion, where it came with the terminal event."""
         return self._follower.result
+
+    def cancel(self) -> None:
+        """Cancels the job for a reader that has gone; tells nobody if it cannot."""
+        with suppress(MoonpoolError):
+            self._jobs.cancel(self._jobs.find(self.job_id, self.tenant_id))
 
     def close(self) -> None:
         self._follower.close()

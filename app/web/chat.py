@@ -56,9 +56,9 @@ def chat_routes(front: Front) -> Blueprint:
         for name in NOT_HERE:
             if asked.option(name):
                 raise InvalidRequest(f"{name} is not available on this server.", param=name)
-        model = _model(front, asked)
+        models = _models(front, asked)
         wish = _wish(asked)
-        draft = _draft(front, asked, model, wish, body)
+        draft = _draft(front, asked, models, wish, body)
         tail = front.tail(draft.id, draft.tenant_id, QUEUED)
         try:
             job_id = front.jobs.admit(draft)
@@ -71,7 +71,7 @@ def chat_routes(front: Front) -> Blueprint:
             return _replay(front, draft, wish, include_usage(asked))
         leave = asked.option("cancel_on_disconnect") is not False and wish.door != "background"
         if wish.door == "stream":
-            chunks = ChunkStream(front, tail, draft, include_usage(asked), leave, request.environ)
+            chunks = ChunkStream(tail, draft, include_usage(asked), leave, request.environ)
             return stream_response(chunks.started(), answer_headers(draft.id))
         if wish.door == "sync" or wish.wait_s is not None:
             done = answer_when_done(front, tail, wish.wait_s, leave, request.environ)
@@ -101,7 +101,7 @@ def _replay(front: Front, draft: Draft, wish: Wish, usage: bool) -> Response:
         return accepted(front, draft, wish)
     tail = front.tail(draft.id, draft.tenant_id, QUEUED)
     if wish.door == "stream":
-        chunks = ChunkStream(front, tail, draft, usage, False, request.environ)
+        chunks = ChunkStream(tail, draft, usage, False, request.environ)
         frames = chunks.started(tail.stored() or tail.catch_up())
         return stream_response(frames, answer_headers(draft.id))
     tail.catch_up()
@@ -144,17 +144,21 @@ def _json(body: bytes, status: int, headers: dict[str, str]) -> Response:
     return Response(body, status, headers, mimetype="application/json")
 
 
-def _model(front: Front, asked: ChatRequest) -> Model:
+def _models(front: Front, asked: ChatRequest) -> list[Model]:
+    """The model asked for, then its fallbacks."""
     model = front.catalogue.find(asked.model, asked.option("provider"))
     if model is None:
         raise ModelNotFound(
             f"The model {asked.model!r} does not exist here; GET /v1/models lists those that do.",
             param="model",
         )
+    models = [model]
     for name in asked.option("fallbacks") or ():
-        if front.catalogue.find(name) is None:
+        fallback = front.catalogue.find(name)
+        if fallback is None:
             raise ModelNotFound(f"The fallback model {name!r} does not exist.", param="fallbacks")
-    return model
+        models.append(fallback)
+    return models
 
 
 def _wish(asked: ChatRequest) -> Wish:
@@ -173,7 +177,7 @@ def _wish(asked: ChatRequest) -> Wish:
     return Wish("stream" if asked.stream else "sync", "interactive", None)
 
 
-def _draft(front: Front, asked: ChatRequest, model: Model, wish: Wish, body: bytes) -> Draft:
+def _draft(front: Front, asked: ChatRequest, models: list[Model], wish: Wish, body: bytes) -> Draft:
     settings = front.settings
     principal = caller()
     key = request.headers.get("Idempotency-Key")
@@ -183,8 +187,6 @@ def _draft(front: Front, asked: ChatRequest, model: Model, wish: Wish, body: byt
             param="Idempotency-Key",
         )
     choices = asked.n or 1
-    fallbacks = [front.catalogue.find(name) for name in asked.option("fallbacks") or ()]
-    models = [model, *(fallback for fallback in fallbacks if fallback is not None)]
     return Draft(
         id=new_id("job"),
         tenant_id=principal.tenant_id,

@@ -7,19 +7,16 @@ to the SDK, so each abnormal end says so in an error frame.
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from typing import Any
 
 import orjson
 
-from app.errors import Cancelled, MoonpoolError
+from app.errors import Cancelled
 from app.events.log import Event
 from app.jobs.model import Draft
 from app.jobs.tail import Tail
-from app.web.front import Front
 from app.web.problems import from_job_error
 from app.web.sse import PING_S, TICK_S, client_gone
-from app.web.waiting import first_error
 
 DONE = b"data: [DONE]\n\n"
 PING = b": ping\n"
@@ -29,10 +26,10 @@ class ChunkStream:
     """The chunks of one job. `leave`: cancel the job if the client goes before the end."""
 
     def __init__(
-        self, front: Front, tail: Tail, draft: Draft, usage: bool, leave: bool,
+        self, tail: Tail, draft: Draft, usage: bool, leave: bool,
         environ: dict[str, Any],
     ) -> None:  # fmt: skip
-        self._front, self._tail, self._draft = front, tail, draft
+        self._tail, self._draft = tail, draft
         self._usage, self._leave, self._environ = usage, leave, environ
         self._head = self._rest = b""
         self._sent_text = False
@@ -50,7 +47,7 @@ class ChunkStream:
                 if not first and self._left():
                     break
             if first and first[0].name != "delta" and first[-1].name in ("failed", "expired"):
-                raise from_job_error(first_error(first[-1].data))
+                raise from_job_error(_error_in(first[-1].data))
         except BaseException:
             self._tail.close()
             raise
@@ -156,7 +153,7 @@ class ChunkStream:
         elif event.name == "cancelled":
             error = Cancelled("The job was cancelled.")
         else:
-            error = from_job_error(first_error(event.data))
+            error = from_job_error(_error_in(event.data))
         return b"data: " + orjson.dumps({"error": error.body()}) + b"\n\n"
 
     def _left(self) -> bool:
@@ -167,7 +164,9 @@ class ChunkStream:
 
     def _cancel(self) -> None:
         if self._leave and not self._tail.ended:
-            with suppress(MoonpoolError):
-                self._front.jobs.cancel(
-                    self._front.jobs.find(self._tail.job_id, self._tail.tenant_id)
-                )
+            self._tail.cancel()
+
+
+def _error_in(data: bytes) -> Any:
+    """The error object in a terminal event's data."""
+    return orjson.loads(data).get("error")

@@ -3,8 +3,6 @@
 import time
 from typing import Any
 
-import orjson
-
 from app.errors import Cancelled
 from app.jobs.tail import Tail
 from app.web.front import Front
@@ -27,7 +25,7 @@ def answer_when_done(
             if left <= 0:
                 return None
             if not tail.wait(left) and leave and client_gone(environ):
-                front.jobs.cancel(front.jobs.find(tail.job_id, tail.tenant_id))
+                tail.cancel()
                 leave = False
         return tail.result or _stored(front, tail)
     finally:
@@ -41,8 +39,3 @@ def _stored(front: Front, tail: Tail) -> bytes:
     if job.state == "cancelled":
         raise Cancelled("The job was cancelled.")
     raise from_job_error(job.error if isinstance(job.error, dict) else None)
-
-
-def first_error(data: bytes) -> Any:
-    """The error object in a terminal event's data."""
-    return orjson.loads(data).get("error")

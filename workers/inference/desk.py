@@ -58,7 +58,6 @@ class Desk:
         self.running: dict[str, Running] = {}
         self.draining = False
         self._slots = BoundedSemaphore(settings.slots(lane))
-        self._free = settings.slots(lane)
         self._bell = Bell(settings.redis)
         models = catalogue(settings)
         publisher = Publisher(settings.redis, self._fenced)
@@ -92,7 +91,7 @@ class Desk:
 
     @property
     def free_slots(self) -> int:
-        return self._free
+        return int(self._slots.counter)
 
     def cancel(self, job_id: str) -> None:
         """Ends a running job's provider call; what it produced is billed."""
@@ -128,11 +127,9 @@ class Desk:
         taken = 1
         while taken < count and self._slots.acquire(blocking=False):
             taken += 1
-        self._free -= taken
         return taken
 
     def _give_slots(self, count: int) -> None:
-        self._free += count
         for _ in range(count):
             self._slots.release()
 
