@@ -14,4 +14,5 @@ OURS = frozenset({
     "personality_traits",
     "provider",
     "session_id",
+    "store",
 })  # fmt: skip

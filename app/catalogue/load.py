@@ -1,5 +1,6 @@
 """Reads the catalogue: the built-in file, the operator's over it, and what is found by itself."""
 
+from datetime import UTC, date, datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,16 @@ import httpx
 import yaml
 from pydantic import ValidationError
 
-from app.catalogue.model import Catalogue, CatalogueFile, Model, ModelSpec, ProviderSpec, Route
+from app.catalogue.model import (
+    Catalogue,
+    CatalogueFile,
+    Model,
+    ModelSpec,
+    ProviderSpec,
+    Route,
+    is_builtin,
+)
+from app.catalogue.prices import KnownPrice, priced
 from app.settings import Settings, secret
 
 OLLAMA_PROBE_S = 0.3
@@ -54,6 +64,8 @@ def _merge(parts: list[CatalogueFile]) -> CatalogueFile:
             models={**merged.models, **part.models},
             aliases={**merged.aliases, **part.aliases},
             chat=part.chat + merged.chat,
+            tiers={**merged.tiers, **part.tiers},
+            default_tier=part.default_tier or merged.default_tier,
         )
     return merged
 
@@ -98,24 +110,60 @@ def _resolve(
     found: list[str],
 ) -> Catalogue:
     models: dict[str, Model] = {}
+    today = datetime.now(UTC).date()
     for name, spec in specs.items():
         for route in spec.routes:
             if route.provider not in merged.providers and route.provider not in providers:
                 raise CatalogueError(f"models.{name}: no provider is named {route.provider!r}")
         routes = tuple(route for route in spec.routes if route.provider in providers)
         if routes:
-            models[name] = Model(name, spec, routes, spec.price)
+            models[name] = _model(name, spec, routes, providers, today)
+            found += _tiered(models[name])
     real = [name for name in specs if name in models and specs[name].owned_by == "ollama"]
     base = next((name for name in (*merged.chat, *real, "builtin/eliza") if name in models), None)
     for name, spec in specs.items():
         if spec.over == "chat" and base is not None:
-            ground = models[base]
-            models[name] = Model(name, spec, ground.routes, ground.price, stands_on=base)
+            models[name] = _persona(name, spec, models[base])
     for alias, name in merged.aliases.items():
         if name not in specs:
             raise CatalogueError(f"aliases.{alias}: no model is named {name!r}")
     default = merged.default or ""
     if default not in models:
         raise CatalogueError(f"default: no callable model is named {default!r}")
+    tier = merged.default_tier or ""
+    if tier not in merged.tiers:
+        raise CatalogueError(f"default_tier: no tier is named {tier!r}")
     aliases = {alias: name for alias, name in merged.aliases.items() if name in models}
-    return Catalogue(default, providers, models, aliases, found)
+    return Catalogue(default, providers, models, aliases, found, merged.tiers, tier)
+
+
+def _model(
+    name: str,
+    spec: ModelSpec,
+    routes: tuple[Route, ...],
+    providers: dict[str, ProviderSpec],
+    today: date,
+) -> Model:
+    try:
+        price, routes = priced(spec.price, routes, providers, today)
+    except ValueError as error:
+        raise CatalogueError(
+            f"models.{name}: genai-prices has a price for it that is not whole nano-dollars; "
+            "write price, and cost with its routes"
+        ) from error
+    return Model(name, spec, routes, price, builtin=is_builtin(routes, providers))
+
+
+def _persona(name: str, spec: ModelSpec, ground: Model) -> Model:
+    routes = ground.routes
+    if spec.price is not None:
+        routes = tuple(route.model_copy(update={"price": spec.price}) for route in routes)
+    price = spec.price or ground.price
+    return Model(name, spec, routes, price, stands_on=ground.id, builtin=ground.builtin)
+
+
+def _tiered(model: Model) -> list[str]:
+    prices = [model.price_of(route) for route in model.routes]
+    if not any(isinstance(price, KnownPrice) and price.tiered for price in prices):
+        return []
+    return [f"{model.id} has dearer tiers: its base price is charged, the dearest is held"]

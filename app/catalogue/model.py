@@ -1,11 +1,21 @@
 """What the catalogue holds: providers, models with their routes and prices. Checked at start."""
 
-from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+import hashlib
+import json
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from app.catalogue.tiers import Limits
 from app.money import cost_nanos, nanos_from_usd
+
+Source = Literal["catalogue", "genai-prices"]
+"""Where a price was read: in a catalogue file, or in the data of genai-prices."""
+
+FREE_TIER = "free"
+BUILTIN_KINDS = frozenset({"eliza", "sim"})
+"""Kinds of provider that answer without any key, at no cost to the platform."""
 
 
 class _Part(BaseModel):
@@ -20,12 +30,52 @@ UsdPerMillion = Annotated[int, BeforeValidator(_nanos), Field(ge=0)]
 """Written as dollars per million tokens, kept as nano-dollars per million tokens."""
 
 
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What an answer costs, in nano-dollars, by part. `input` leaves out what was cached."""
+
+    input: int
+    cached_input: int
+    output: int
+
+    @property
+    def total(self) -> int:
+        return self.input + self.cached_input + self.output
+
+    def within(self, limit: int) -> "Cost":
+        """The parts cut to a total of `limit` nano-dollars: output first, then input, then the
+        cached input."""
+        cached = min(self.cached_input, limit)
+        fresh = min(self.input, limit - cached)
+        return Cost(fresh, cached, min(self.output, limit - cached - fresh))
+
+
 class Price(_Part):
-    """What a model costs. `cached_input` defaults to `input`."""
+    """What tokens cost. `cached_input` defaults to `input`."""
+
+    source: ClassVar[Source] = "catalogue"
 
     input: UsdPerMillion = 0
     output: UsdPerMillion = 0
     cached_input: UsdPerMillion | None = None
+
+    @property
+    def cached(self) -> int:
+        """Nano-dollars per million cached prompt tokens."""
+        return self.input if self.cached_input is None else self.cached_input
+
+    @property
+    def most(self) -> tuple[int, int]:
+        """The most a million prompt tokens and a million completion tokens can cost."""
+        return max(self.input, self.cached), self.output
+
+    def cost(self, prompt: int, cached: int, completion: int) -> Cost:
+        """The cost of tokens: `prompt` includes the `cached` ones."""
+        return Cost(
+            cost_nanos(max(prompt - cached, 0), self.input),
+            cost_nanos(cached, self.cached),
+            cost_nanos(completion, self.output),
+        )
 
 
 class ProviderSpec(_Part):
@@ -38,11 +88,17 @@ class ProviderSpec(_Part):
 
 
 class Route(_Part):
-    """One way to a model: a provider and its own name for the model."""
+    """One way to a model: a provider and its own name for the model.
+
+    `price` is what the customer pays when this route answers, over the model's price; `cost` is
+    what the provider charges the platform. Both are filled in when the catalogue is loaded.
+    """
 
     provider: str
     model: str
     parameters: dict[str, Any] = {}
+    price: Price | None = None
+    cost: Price | None = None
 
 
 class ModelSpec(_Part):
@@ -52,7 +108,7 @@ class ModelSpec(_Part):
     owned_by: str = "moonpool"
     context: int = Field(128_000, gt=0)
     max_output: int = Field(16_384, gt=0)
-    price: Price = Price()
+    price: Price | None = None
     routes: tuple[Route, ...] = ()
     persona: str = ""
     over: Literal["chat"] | None = None
@@ -60,57 +116,115 @@ class ModelSpec(_Part):
 
 
 class CatalogueFile(_Part):
-    """A catalogue file. `chat` orders the models that a persona may stand on."""
+    """A catalogue file. `chat` orders the models that a persona may stand on; `tiers` bounds what
+    a tenant may ask for, by the name of its tier."""
 
     default: str | None = None
     providers: dict[str, ProviderSpec] = {}
     models: dict[str, ModelSpec] = {}
     aliases: dict[str, str] = {}
     chat: tuple[str, ...] = ()
+    tiers: dict[str, Limits] = {}
+    default_tier: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
-    """What an answer costs, in nano-dollars, by part."""
+class PriceEntry:
+    """What a price version stands for: nano-dollars per million tokens, and where they are from."""
 
+    version: str
+    model: str
+    provider: str
     input: int
     cached_input: int
     output: int
+    source: Source
 
-    @property
-    def total(self) -> int:
-        return self.input + self.cached_input + self.output
+
+def price_entry(model: str, provider: str, price: Price) -> PriceEntry:
+    """The entry of a model's price at a provider. Its version is a hash of these names and
+    numbers, so that it changes when one of them does and never else."""
+    charged: dict[str, Any] = {
+        "model": model,
+        "provider": provider,
+        "input": price.input,
+        "cached_input": price.cached,
+        "output": price.output,
+    }
+    told = json.dumps(charged, sort_keys=True, separators=(",", ":"))
+    version = "price_" + hashlib.sha256(told.encode()).hexdigest()[:16]
+    return PriceEntry(version, **charged, source=price.source)
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model that can be called here and now."""
+    """A model that can be called here and now. `builtin`: it needs no key on any of its routes."""
 
     id: str
     spec: ModelSpec
     routes: tuple[Route, ...]
     price: Price
     stands_on: str | None = None
+    builtin: bool = False
+    entries: dict[tuple[str, Price], PriceEntry] = field(init=False, repr=False, compare=False)
+    _persona_bytes: int = field(init=False, repr=False, compare=False)
+    _most_input: int = field(init=False, repr=False, compare=False)
+    _most_output: int = field(init=False, repr=False, compare=False)
 
-    def cost(self, prompt: int, cached: int, completion: int) -> Cost:
-        """The cost of tokens: `prompt` includes the `cached` ones."""
-        price = self.price
-        cached_price = price.input if price.cached_input is None else price.cached_input
-        return Cost(
-            cost_nanos(max(prompt - cached, 0), price.input),
-            cost_nanos(cached, cached_price),
-            cost_nanos(completion, price.output),
-        )
+    def __post_init__(self) -> None:
+        """Works out once what every request needs: its hold and its price version."""
+        charged = [(route.provider, self.price_of(route)) for route in self.routes]
+        entries = {key: price_entry(self.id, *key) for key in charged}
+        most = [self.price_of(route).most for route in self.routes] or [self.price.most]
+        for name, value in (
+            ("entries", entries),
+            ("_persona_bytes", len(self.spec.persona.encode())),
+            ("_most_input", _a_token(max(prompt for prompt, _ in most))),
+            ("_most_output", _a_token(max(completion for _, completion in most))),
+        ):
+            object.__setattr__(self, name, value)
+
+    def price_of(self, route: Route | None = None) -> Price:
+        """What the customer pays when `route` answers; without one, on the route tried first."""
+        if route is None:
+            route = self.routes[0] if self.routes else None
+        return self.price if route is None or route.price is None else route.price
+
+    def cost_of(self, route: Route) -> Price:
+        """What the provider of `route` charges the platform."""
+        return self.price_of(route) if route.cost is None else route.cost
+
+    def cost(self, prompt: int, cached: int, completion: int, route: Route | None = None) -> Cost:
+        """The cost to the customer where `route` answered: `prompt` includes the `cached` ones."""
+        return self.price_of(route).cost(prompt, cached, completion)
+
+    def price_version(self, route: Route) -> str:
+        """The name of the price that is charged when `route` answers: `price_` and 16 hex digits,
+        the same on every machine."""
+        price = self.price_of(route)
+        entry = self.entries.get((route.provider, price))
+        return (entry or price_entry(self.id, route.provider, price)).version
 
     def hold(self, request_bytes: int, max_tokens: int | None, choices: int) -> int:
-        """The most a request can cost, in nano-dollars.
+        """The most a request can cost on any route, in nano-dollars.
 
         A token of a byte-level vocabulary covers at least one byte (Radford et al. 2019, Language
         Models are Unsupervised Multitask Learners, section 2.2), so its bytes bound the prompt.
         """
-        prompt = request_bytes + len(self.spec.persona.encode())
+        prompt = request_bytes + self._persona_bytes
         output = (max_tokens or self.spec.max_output) * choices
-        return self.cost(prompt, 0, output).total
+        return prompt * self._most_input + output * self._most_output
+
+
+def _a_token(price: int) -> int:
+    """Nano-dollars for one token, rounded up, so that no rounding of parts goes over the hold."""
+    return cost_nanos(1, price)
+
+
+def is_builtin(routes: tuple[Route, ...], providers: dict[str, ProviderSpec]) -> bool:
+    """Whether all `routes` lead to providers that need no key."""
+    specs = [providers.get(route.provider) for route in routes]
+    return all(spec is not None and spec.kind in BUILTIN_KINDS for spec in specs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +236,24 @@ class Catalogue:
     models: dict[str, Model]
     aliases: dict[str, str]
     found: list[str] = field(default_factory=list)
+    tiers: dict[str, Limits] = field(default_factory=dict)
+    default_tier: str = FREE_TIER
+    _on: dict[tuple[str, str], Model] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Works out each model on the routes of each provider that a request may force."""
+        on = {
+            (model.id, provider): self._narrowed(model, provider)
+            for model in self.models.values()
+            for provider in {route.provider for route in model.routes}
+        }
+        object.__setattr__(self, "_on", on)
+
+    def _narrowed(self, model: Model, provider: str) -> Model:
+        routes = tuple(route for route in model.routes if route.provider == provider)
+        if routes == model.routes:
+            return model
+        return replace(model, routes=routes, builtin=is_builtin(routes, self.providers))
 
     def find(self, name: str | None, provider: str | None = None) -> Model | None:
         """The model of this name or alias, on the routes of `provider` if one is forced, by the
@@ -134,5 +266,18 @@ class Catalogue:
                 model, provider = self.models.get(self.aliases.get(rest, rest)), forced
         if model is None or provider is None:
             return model
-        routes = tuple(route for route in model.routes if route.provider == provider)
-        return Model(model.id, model.spec, routes, model.price, model.stands_on) if routes else None
+        return self._on.get((model.id, provider))
+
+    @property
+    def test_models(self) -> list[str]:
+        """The models that a test key may run: those that need no key of a provider."""
+        return [name for name, model in self.models.items() if model.builtin]
+
+    def price_list(self) -> list[PriceEntry]:
+        """All that can be charged, each price version once."""
+        entries = [entry for model in self.models.values() for entry in model.entries.values()]
+        return list({entry.version: entry for entry in entries}.values())
+
+    def limits_of(self, tier: str) -> Limits:
+        """The limits of a tier; a name that no tier has (any more) gets those of `free`."""
+        return self.tiers.get(tier) or self.tiers[FREE_TIER]

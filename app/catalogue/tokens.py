@@ -5,6 +5,7 @@ BYTES_PER_TOKEN = 4
 (https://platform.openai.com/tokenizer)."""
 
 
-def estimate_tokens(text: str) -> int:
+def estimate_tokens(text: str | bytes) -> int:
     """About how many tokens `text` has; usage made of it is marked `estimated`."""
-    return -(-len(text.encode()) // BYTES_PER_TOKEN)
+    encoded = text.encode() if isinstance(text, str) else text
+    return -(-len(encoded) // BYTES_PER_TOKEN)

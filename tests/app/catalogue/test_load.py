@@ -1,16 +1,19 @@
 """The catalogue as it is put together: the built-in file, the operator's, and what is found."""
 
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 
 from app.catalogue.load import CatalogueError, catalogue
-from app.catalogue.model import Catalogue
+from app.catalogue.model import Catalogue, Price
 from app.settings import Settings
 
 PERSONAS = {
@@ -116,6 +119,13 @@ chat: [house]
         ("providers: {p: {kind: telepathy}}", "providers.p.kind"),
         ("models: [", "not YAML"),
         ("- a list", "own.yaml"),
+        (
+            "models: {m: {routes: [{provider: simulator, model: s, price: {output: -1}}]}}",
+            "models.m.routes.0.price.output",
+        ),
+        ("tiers: {gold: {requests_per_minute: many}}", "tiers.gold.requests_per_minute"),
+        ("tiers: {gold: {colour: red}}", "tiers.gold.colour"),
+        ("default_tier: nothing", "default_tier.*'nothing'"),
     ],
 )
 def test_a_mistake_is_an_error_that_says_where(load: Load, yaml: str, words: str) -> None:
@@ -167,7 +177,10 @@ def ollama(body: object) -> Iterator[str]:
 def test_a_local_ollama_joins_with_its_models() -> None:
     with ollama({"models": [{"name": "llama3:8b"}, {"name": "qwen"}]}) as url:
         known = catalogue(Settings(ollama_url=url))
-    assert known.models["qwen"].routes[0].provider == "ollama"
+    qwen = known.models["qwen"]
+    assert qwen.routes[0].provider == "ollama"
+    assert qwen.price == qwen.cost_of(qwen.routes[0]) == Price()
+    assert not qwen.builtin
     assert known.providers["ollama"].base_url == f"{url}/v1"
     assert known.models["tycho"].stands_on == "llama3:8b"
     assert known.found == [f"Ollama answers at {url}: 2 models joined"]
@@ -194,3 +207,185 @@ def test_an_own_provider_named_ollama_is_left_alone(tmp_path: Path) -> None:
         known = catalogue(Settings(catalogue=own, ollama_url=url))
     assert known.providers["ollama"].base_url == "http://far:1/v1"
     assert "qwen" not in known.models
+
+
+REAL = {
+    "gpt-4o-mini": ("openai", 0.15, 0.6),
+    "gpt-4o": ("openai", 2.5, 10),
+    "gpt-4.1": ("openai", 2, 8),
+    "gpt-4.1-mini": ("openai", 0.4, 1.6),
+    "gpt-4.1-nano": ("openai", 0.1, 0.4),
+    "llama-3.3-70b-versatile": ("groq", 0.59, 0.79),
+    "llama-3.1-8b-instant": ("groq", 0.05, 0.08),
+    "mistral-small-latest": ("mistral", 0.15, 0.6),
+    "mistral-large-latest": ("mistral", 2, 6),
+}
+"""Dollars per million tokens; the data of another genai-prices may differ within a factor of 5."""
+
+
+@pytest.fixture
+def all_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MISTRAL_API_KEY", "GROQ_API_KEY", "OPENAI_API_KEY"):
+        monkeypatch.setenv(name, "k")
+
+
+@pytest.mark.usefixtures("all_keys")
+def test_every_builtin_model_has_a_sane_price_and_says_where_it_is_from() -> None:
+    known = catalogue(Settings())
+    entries = {entry.model: entry for entry in known.price_list()}
+    assert set(entries) == set(known.models) == {*PERSONAS, *REAL, "builtin/eliza", "builtin/sim"}
+    for name, (provider, dollars_in, dollars_out) in REAL.items():
+        entry, model = entries[name], known.models[name]
+        assert (entry.provider, entry.source) == (provider, "genai-prices")
+        assert 0.2 <= entry.input / (dollars_in * 10**9) <= 5
+        assert 0.2 <= entry.output / (dollars_out * 10**9) <= 5
+        assert entry.cached_input <= entry.input < entry.output
+        assert model.cost_of(model.routes[0]) == model.price
+    for name in ("builtin/eliza", "builtin/sim"):
+        entry, model = entries[name], known.models[name]
+        assert (entry.input, entry.output, entry.source) == (10**8, 4 * 10**8, "catalogue")
+        assert model.cost_of(model.routes[0]) == Price()
+
+
+@pytest.mark.usefixtures("all_keys")
+def test_the_operators_price_stands_over_the_known_one_and_the_cost_stays(load: Load) -> None:
+    known = load(
+        """
+models:
+  gpt-4o-mini: {price: {input: 9, output: 10}, routes: [{provider: openai, model: gpt-4o-mini}]}
+  gpt-4o:
+    routes:
+      - {provider: openai, model: gpt-4o, price: {input: 7}, cost: {input: 0.5}}
+      - {provider: groq, model: of-their-own}
+"""
+    )
+    mini, big = known.models["gpt-4o-mini"], known.models["gpt-4o"]
+    assert mini.price_of(mini.routes[0]).input == 9 * 10**9
+    assert mini.cost_of(mini.routes[0]).input == 150_000_000
+    assert known.models["tycho"].cost(1, 0, 0).total == 9000
+    assert [big.price_of(route).input for route in big.routes] == [7 * 10**9, 7 * 10**9]
+    assert [big.cost_of(route).input for route in big.routes] == [5 * 10**8, 7 * 10**9]
+    sources = {e.model: e.source for e in known.price_list()}
+    assert (sources["gpt-4o-mini"], sources["gpt-4.1"]) == ("catalogue", "genai-prices")
+
+
+@pytest.mark.usefixtures("all_keys")
+def test_without_a_price_each_route_costs_what_its_provider_takes(load: Load) -> None:
+    known = load(
+        """
+providers: {house: {kind: openai, base_url: "http://10.0.0.5/v1"}}
+models:
+  m:
+    routes:
+      - {provider: house, model: llama}
+      - {provider: groq, model: llama-3.1-8b-instant}
+      - {provider: openai, model: gpt-4o}
+  unknown: {routes: [{provider: house, model: llama}]}
+"""
+    )
+    m = known.models["m"]
+    assert [m.price_of(route).input for route in m.routes] == [5 * 10**7, 5 * 10**7, 25 * 10**8]
+    assert m.price.input == 5 * 10**7
+    assert m.hold(1, 1, 1) == 2500 + 10000
+    assert known.models["unknown"].hold(100, 100, 1) == 0
+
+
+def test_a_personas_own_price_stands_over_that_of_its_ground(load: Load) -> None:
+    known = load("models: {tycho: {over: chat, persona: P, price: {output: 3}}}")
+    tycho, plain = known.models["tycho"], known.models["lunaby-pro"]
+    assert tycho.cost(0, 0, 1, tycho.routes[0]).total == 3000
+    assert tycho.price.output == 3 * 10**9
+    assert plain.cost(0, 0, 1, plain.routes[0]).total == 400
+    assert tycho.cost_of(tycho.routes[0]) == Price()
+
+
+def test_a_model_of_dearer_tiers_is_told_to_the_operator(load: Load) -> None:
+    address = "https://generativelanguage.googleapis.com/v1beta/openai"
+    known = load(
+        f"""
+providers: {{gemini: {{kind: openai, base_url: "{address}"}}}}
+models: {{g: {{routes: [{{provider: gemini, model: gemini-2.5-pro}}]}}}}
+"""
+    )
+    model = known.models["g"]
+    assert known.found == ["g has dearer tiers: its base price is charged, the dearest is held"]
+    assert model.hold(1, 1, 1) > model.cost(1, 0, 1).total > 0
+
+
+def test_a_price_that_is_not_whole_nano_dollars_is_an_error(
+    load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    from genai_prices.data_snapshot import DataSnapshot, get_snapshot, set_custom_snapshot
+    from genai_prices.types import ClauseEquals, ModelInfo, ModelPrice, Provider
+
+    odd = ModelPrice(input_mtok=Decimal("0.18000000000000002"), output_mtok=Decimal(1))
+    info = ModelInfo(id="odd", match=ClauseEquals("odd"), prices=odd)
+    seller = Provider(id="openai", name="", api_pattern="https://api.openai", models=[info])
+    set_custom_snapshot(DataSnapshot([seller, *get_snapshot().providers], False))
+    try:
+        with pytest.raises(CatalogueError, match=r"models\.m: genai-prices.*whole nano-dollars"):
+            load("models: {m: {routes: [{provider: openai, model: odd}]}}")
+        priced = load(
+            "models: {m: {price: {input: 1}, "
+            "routes: [{provider: openai, model: odd, cost: {input: 1}}]}}"
+        )
+    finally:
+        set_custom_snapshot(None)
+    assert priced.models["m"].price.input == 10**9
+
+
+def test_only_models_that_need_no_key_are_for_test_keys(
+    load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert set(catalogue(Settings()).test_models) == {*PERSONAS, "builtin/eliza", "builtin/sim"}
+    monkeypatch.setenv("GROQ_API_KEY", "k")
+    known = load(
+        """
+models:
+  m: {routes: [{provider: builtin, model: eliza}, {provider: groq, model: x}]}
+  n: {routes: [{provider: builtin, model: eliza}, {provider: simulator, model: x}]}
+"""
+    )
+    assert set(known.test_models) == {"n", "builtin/eliza", "builtin/sim"}
+
+
+def test_the_builtin_tiers_are_those_of_the_contract() -> None:
+    known = catalogue(Settings())
+    told = {
+        name: (limits.requests_per_minute, limits.tokens_per_day, limits.sessions)
+        for name, limits in known.tiers.items()
+    }
+    assert told == {
+        "free": (20, 10_000, 1),
+        "starter": (60, 100_000, 10),
+        "professional": (300, 1_000_000, 100),
+        "enterprise": (10**6, 10**12, 10**6),
+    }
+    assert known.default_tier == "enterprise"
+    assert known.limits_of("gone") == known.tiers["free"]
+
+
+def test_own_tiers_are_laid_over_the_builtin_by_name(load: Load) -> None:
+    known = load(
+        """
+default_tier: gold
+tiers:
+  gold: {requests_per_minute: 7, tokens_per_day: null, sessions: 2}
+  free: {requests_per_minute: 1, tokens_per_day: 1, sessions: 1}
+"""
+    )
+    assert known.default_tier == "gold"
+    assert known.limits_of("gold").tokens_per_day is None
+    assert known.limits_of("gold").requests_per_minute == 7
+    assert known.limits_of("nobody").tokens_per_day == 1
+    assert known.limits_of("starter").sessions == 10
+
+
+def test_genai_prices_is_imported_only_when_a_model_needs_it() -> None:
+    program = (
+        "import sys; from app.catalogue.load import catalogue; from app.settings import Settings;"
+        "catalogue(Settings()); print('genai_prices' in sys.modules)"
+    )
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert told.stdout == b"False\n"
