@@ -4,16 +4,20 @@ MoonpoolError
 ├── InvalidRequest      400  bad JSON or a wrong field, its path in `param`
 ├── Unauthorized        401  missing, wrong, revoked or expired key
 ├── NoCredit            402  the wallet does not cover the hold
+├── OverBudget          402  a budget's hard limit does not cover the hold
+├── Forbidden           403  the key lacks the scope for this
 ├── NotFound            404  not there, or another tenant's
 ├── ModelNotFound       404  no such model
 ├── MethodNotAllowed    405  the path is there, the method is not
 ├── BodyTooSlow         408  the body did not arrive in time
-├── BodyTooSlow         408  the body did not arrive in time
+├── Conflict            409  what is there does not allow this change
+├── KeyInFlight         409  the Idempotency-Key's first request is still running
+├── Gone                410  it was deleted
 ├── TooLarge            413  body over the limit
 ├── UnsupportedEncoding 415  compressed or non-JSON request body
 ├── KeyReused           422  the Idempotency-Key came with another body before
 ├── Cancelled           499  the job was cancelled while its client waited
-├── RateLimited         429  every provider that may answer asks to wait
+├── RateLimited         429  a limit is reached, or every provider that may answer asks to wait
 ├── ProvidersFailed     502  every route was tried
 ├── Overloaded          503  the lane's backlog is at its bound
 ├── Unavailable         503  a part the promise needs is away
@@ -26,7 +30,8 @@ from typing import Any
 class MoonpoolError(Exception):
     """Base of all errors that are answered as JSON.
 
-    `retry_after` is in seconds; it becomes the `Retry-After` header.
+    `retry_after` is in seconds; it becomes the `Retry-After` header. `should_retry` tells OpenAI's
+    SDKs whether to try again, whatever they would make of the status.
     """
 
     status = 500
@@ -41,12 +46,14 @@ class MoonpoolError(Exception):
         code: str | None = None,
         retry_after: float | None = None,
         extra: dict[str, Any] | None = None,
+        should_retry: bool | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.param = param
         self.retry_after = retry_after
         self.extra = extra or {}
+        self.should_retry = should_retry
         if code is not None:
             self.code = code
 
@@ -73,6 +80,14 @@ class NoCredit(MoonpoolError):
     status, type, code = 402, "insufficient_quota", "insufficient_quota"
 
 
+class OverBudget(NoCredit):
+    code = "budget_exceeded"
+
+
+class Forbidden(MoonpoolError):
+    status, type, code = 403, "permission_error", "permission_denied"
+
+
 class NotFound(MoonpoolError):
     status, type, code = 404, "invalid_request_error", "not_found"
 
@@ -87,6 +102,18 @@ class MethodNotAllowed(MoonpoolError):
 
 class BodyTooSlow(MoonpoolError):
     status, type, code = 408, "invalid_request_error", "request_timeout"
+
+
+class Conflict(MoonpoolError):
+    status, type, code = 409, "invalid_request_error", "conflict"
+
+
+class KeyInFlight(MoonpoolError):
+    status, type, code = 409, "invalid_request_error", "idempotency_key_in_flight"
+
+
+class Gone(MoonpoolError):
+    status, type, code = 410, "invalid_request_error", "deleted"
 
 
 class TooLarge(MoonpoolError):
@@ -118,7 +145,10 @@ class Overloaded(MoonpoolError):
 
 
 class Unavailable(MoonpoolError):
+    """`in_doubt`: what was asked for may have been done all the same."""
+
     status, type, code = 503, "overloaded", "unavailable"
+    in_doubt = False
 
 
 class DeadlinePassed(MoonpoolError):

@@ -4,13 +4,22 @@ from flask import Flask
 
 from app.settings import Settings, settings
 from app.telemetry import configure_logs
+from app.web.admin import admin_routes
+from app.web.admin_money import admin_money_routes
+from app.web.billing import billing_routes
+from app.web.budgets import budget_routes
 from app.web.chat import chat_routes
+from app.web.data import data_routes
 from app.web.front import front as make_front
 from app.web.guards import guard
 from app.web.jobs import job_routes
+from app.web.keys import key_routes
 from app.web.models import model_routes, public_routes
 from app.web.operations import operation_routes
 from app.web.problems import install
+from app.web.usage import usage_routes
+from app.web.users import session_routes, sign_in_routes
+from app.web.webhooks import webhook_routes
 
 
 def create_app(chosen: Settings) -> Flask:
@@ -24,6 +33,16 @@ def create_app(chosen: Settings) -> Flask:
         chat_routes(front),
         job_routes(front),
         model_routes(front),
+        key_routes(front),
+        billing_routes(front),
+        budget_routes(front),
+        usage_routes(front),
+        data_routes(front),
+        webhook_routes(front),
+        admin_routes(front),
+        admin_money_routes(front),
+        sign_in_routes(front),
+        session_routes(front),
         public_routes(front),
         operation_routes(front),
     ]

@@ -35,6 +35,12 @@ def usd_text(nanos: int) -> str:
     return f"{'-' if nanos < 0 else ''}${whole:,}.{cents}"
 
 
+def usd_digits(nanos: int) -> str:
+    """Nano-dollars as dollars with all nine decimals and no exponent, for files."""
+    whole, rest = divmod(abs(nanos), NANOS)
+    return f"{'-' if nanos < 0 else ''}{whole}.{rest:09d}"
+
+
 def cost_nanos(tokens: int, price: int) -> int:
     """What `tokens` cost at `price` nano-dollars per million, rounded up to a nano-dollar."""
     return -(-tokens * price // MILLION)

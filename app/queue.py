@@ -23,6 +23,8 @@ BELL_IDS = 16
 
 RING_TIMEOUT_S = 0.25
 WIRE_TIMEOUT_S = 1.0
+CALL_TTL_S = 30
+"""After this a call that nobody has answered is made again."""
 
 LANES = ("interactive", "background", "batch", "system")
 """The lanes; each is a queue of the same name with worker processes of its own."""
@@ -33,6 +35,9 @@ class Task(StrEnum):
 
     ANSWER = "inference.answer"
     VERIFY_LEDGER = "upkeep.verify_ledger"
+    MEND_COUNTERS = "upkeep.mend_counters"
+    SWEEP_CONTENT = "upkeep.sweep_content"
+    DELIVER_WEBHOOKS = "webhooks.deliver"
 
 
 def worker_config(broker: str, slots: int) -> dict[str, Any]:
@@ -65,13 +70,20 @@ def worker_config(broker: str, slots: int) -> dict[str, Any]:
 
 
 def bell_message(lane: str, job_ids: list[str]) -> tuple[list[Any], dict[str, Any], dict[str, Any]]:
-    """Body, headers and properties of a bell in Celery's message protocol 2
-    (https://docs.celeryq.dev/en/stable/internals/protocol.html#version-2)."""
+    """Body, headers and properties of a bell in Celery's message protocol 2."""
+    return task_message(Task.ANSWER, [job_ids, lane], f"({', '.join(job_ids)})")
+
+
+def task_message(
+    task: Task, args: list[Any], shown: str
+) -> tuple[list[Any], dict[str, Any], dict[str, Any]]:
+    """Body, headers and properties of a call of `task` in Celery's message protocol 2
+    (https://docs.celeryq.dev/en/stable/internals/protocol.html#version-2). `shown`: what Flower
+    shows of the arguments."""
     task_id = str(uuid.uuid4())
-    args = [job_ids, lane]
     headers = {
         "lang": "py",
-        "task": Task.ANSWER.value,
+        "task": task.value,
         "id": task_id,
         "root_id": task_id,
         "parent_id": None,
@@ -81,7 +93,7 @@ def bell_message(lane: str, job_ids: list[str]) -> tuple[list[Any], dict[str, An
         "expires": None,
         "retries": 0,
         "timelimit": [None, None],
-        "argsrepr": f"({', '.join(job_ids)})",
+        "argsrepr": shown,
         "kwargsrepr": "{}",
         "origin": _ORIGIN,
         "ignore_result": True,
@@ -94,10 +106,15 @@ _ORIGIN = f"{os.getpid()}@{socket.gethostname()}"
 
 
 def packed_bell(lane: str, job_ids: list[str]) -> bytes:
-    """A bell as kombu's Redis transport stores it in the list of its queue (kombu,
+    """A bell as kombu's Redis transport stores it."""
+    return packed(lane, bell_message(lane, job_ids))
+
+
+def packed(lane: str, message: tuple[list[Any], dict[str, Any], dict[str, Any]]) -> bytes:
+    """A message as kombu's Redis transport stores it in the list of its queue (kombu,
     `transport/virtual/base.py`, `Channel.prepare_message` and `_inplace_augment_message`)."""
-    body, headers, properties = bell_message(lane, job_ids)
-    message = {
+    body, headers, properties = message
+    stored = {
         "body": b64encode(orjson.dumps(body)).decode(),
         "content-encoding": "utf-8",
         "content-type": "application/json",
@@ -111,7 +128,11 @@ def packed_bell(lane: str, job_ids: list[str]) -> bytes:
             "delivery_tag": str(uuid.uuid4()),
         },
     }
-    return orjson.dumps(message)
+    return orjson.dumps(stored)
+
+
+def _call_key(task: Task) -> str:
+    return f"called:{task.value}"
 
 
 class Bell:
@@ -137,18 +158,36 @@ class Bell:
         """Rings and says whether the broker took it: after 250 ms at most where gevent has patched
         the sockets, else after a second of silence at each step."""
         groups = [job_ids[at : at + BELL_IDS] for at in range(0, len(job_ids), BELL_IDS)]
+        pushes = [("LPUSH", lane, packed_bell(lane, ids)) for ids in groups]
+        return self._told(lane, len(job_ids), *pushes) is not None
+
+    def call(self, task: Task, lane: str) -> bool:
+        """Calls for a task without arguments and says whether the broker took it. A call that is
+        not `answered` yet is repeated after CALL_TTL_S at the earliest, so that calls do not pile
+        up while no worker runs."""
+        first = self._told(lane, 1, ("SET", _call_key(task), 1, "NX", "EX", CALL_TTL_S))
+        if not first or first[0] is None:
+            return False
+        push = ("LPUSH", lane, packed(lane, task_message(task, [], "()")))
+        return self._told(lane, 1, push) is not None
+
+    def answered(self, task: Task) -> None:
+        """Lets `task` be called again: whoever runs it says so before looking for its work."""
+        self._told("system", 1, ("DEL", _call_key(task)))
+
+    def _told(self, lane: str, count: int, *commands: tuple[Any, ...]) -> list[Any] | None:
+        """Redis's replies, or None if it did not take the commands."""
         try:
             with gevent.Timeout(RING_TIMEOUT_S):
                 if self._wire is None:
                     self._wire = Wire(self._redis, timeout_s=WIRE_TIMEOUT_S)
-                self._wire.call(*[("LPUSH", lane, packed_bell(lane, ids)) for ids in groups])
-            return True
+                return self._wire.call(*commands)
         except (gevent.Timeout, RedisGone, ReplyError) as error:
-            log("queue").warning("bell not rung", lane=lane, count=len(job_ids), error=str(error))
+            log("queue").warning("bell not rung", lane=lane, count=count, error=str(error))
             if self._wire is not None:
                 self._wire.close()
             self._wire = None
-            return False
+            return None
 
     def _run(self) -> None:
         while self._waiting:

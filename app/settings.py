@@ -10,9 +10,17 @@ import sys
 import tempfile
 from functools import cache, cached_property
 from pathlib import Path
+from typing import Self
 from urllib.parse import quote
 
-from pydantic import AliasChoices, Field, PositiveFloat, PositiveInt, field_validator
+from pydantic import (
+    AliasChoices,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 SOCKET_PATH_MAX = 90
@@ -89,11 +97,39 @@ class Settings(BaseSettings):
     key_cache_seconds: PositiveFloat = Field(
         3, description="how long a web process may trust a key it looked up; bounds revocation"
     )
+    jwt_issuers: str = Field(
+        "",
+        description="issuers whose JWTs are taken, spelled as in `iss`, with commas between; "
+        "empty: none",
+    )
+    jwt_audiences: str = Field(
+        "", description="the `aud` values that a JWT may carry, with commas between"
+    )
+    jwt_jwks_url: str = Field(
+        "",
+        description="where the only issuer's key set is; "
+        "empty: `/.well-known/jwks.json` under each issuer",
+    )
+    jwt_tenant_claim: str = Field(
+        "custom:tenant_id", min_length=1, description="the claim of a JWT that names the tenant"
+    )
+
+    webhook_allow: str = Field(
+        "",
+        description="`host:port` with commas between, which webhooks may reach although it is "
+        "private or speaks plain http; for development",
+    )
 
     ollama_url: str = Field(
         "http://127.0.0.1:11434",
         validation_alias=AliasChoices("MOONPOOL_OLLAMA_URL", "ollama_url"),
         description="where an Ollama is looked for; empty: nowhere",
+    )
+
+    retention_days: PositiveInt = Field(
+        30,
+        description="days that prompts and answers are kept, for tenants that have no number of "
+        "their own",
     )
 
     @cached_property
@@ -172,6 +208,20 @@ class Settings(BaseSettings):
             raise ValueError(f"no lane is named {', '.join(sorted(unknown))}")
         return value
 
+    @model_validator(mode="after")
+    def _complete_jwt(self) -> Self:
+        issuers = listed(self.jwt_issuers)
+        for address in filter(None, (*issuers, self.jwt_jwks_url)):
+            if not address.startswith(("https://", "http://")):
+                raise ValueError(
+                    "MOONPOOL_JWT_ISSUERS and MOONPOOL_JWT_JWKS_URL hold http(s) addresses"
+                )
+        if issuers and not listed(self.jwt_audiences):
+            raise ValueError("MOONPOOL_JWT_ISSUERS is set, so MOONPOOL_JWT_AUDIENCES must be too")
+        if self.jwt_jwks_url and len(issuers) != 1:
+            raise ValueError("MOONPOOL_JWT_JWKS_URL needs exactly one of MOONPOOL_JWT_ISSUERS")
+        return self
+
     def sends_task_events(self, lane: str) -> bool:
         """Whether the workers of `lane` tell Flower of their tasks."""
         return self.task_events == "all" or lane in self.task_events.split(",")
@@ -183,6 +233,11 @@ class Settings(BaseSettings):
     def backlog(self, lane: str) -> int:
         """How many jobs may wait in `lane` before the door sheds."""
         return int(getattr(self, f"backlog_{lane}"))
+
+
+def listed(value: str) -> tuple[str, ...]:
+    """The parts of a setting that has commas between them, without spaces and empty parts."""
+    return tuple(part.strip() for part in value.split(",") if part.strip())
 
 
 @cache

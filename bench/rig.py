@@ -10,7 +10,8 @@ from pathlib import Path
 
 import httpx
 
-from app.accounts.store import create_key, create_tenant
+from app.accounts.store import create_key
+from app.accounts.tenants import create_tenant
 from app.db.connect import connect
 from app.ledger.store import add_credit
 from app.money import NANOS

@@ -1,8 +1,11 @@
 """Upkeep that runs by the calendar."""
 
 from app.db.connect import connect
+from app.jobs.store import tokens_of_day
 from app.ledger.verify import verify
+from app.limits.reconcile import reconcile
 from app.queue import Task
+from app.retention.sweep import sweep_content as sweep
 from app.settings import settings
 from app.telemetry import log
 from workers.main import app
@@ -16,3 +19,22 @@ def verify_ledger() -> None:
     for finding in findings:
         log("ledger").error(finding.check, name=finding.row, reason=finding.message)
     log("ledger").info("ledger verified", count=len(findings))
+
+
+@app.task(name=Task.MEND_COUNTERS.value, ignore_result=True)  # type: ignore[untyped-decorator]
+def mend_counters() -> None:
+    """Sets token counters right that a lost word from a worker has left wrong."""
+    with connect(settings().postgres, "mend") as connection:
+        mended = reconcile(
+            settings().redis, lambda bucket, day: tokens_of_day(connection, bucket, day)
+        )
+    if mended:
+        log("limits").warning("token counters mended", count=mended)
+
+
+@app.task(name=Task.SWEEP_CONTENT.value, ignore_result=True)  # type: ignore[untyped-decorator]
+def sweep_content() -> None:
+    """Admits the jobs that delete content which is older than its tenant keeps it."""
+    with connect(settings().postgres, "sweep") as connection:
+        admitted = sweep(connection, settings())
+    log("retention").info("content swept", count=len(admitted))

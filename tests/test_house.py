@@ -43,6 +43,13 @@ PLACES: dict[str, dict[str, str]] = {
         "app.redis": "reads addresses as redis-py does, and is the only way to Redis",
     },
     "hiredis": {"app.redis": "is the only way to Redis"},
+    "jwt": {"app.accounts": "verifies tokens"},
+    "cryptography": {
+        "app.accounts.jwks": "holds issuers' public keys",
+        "app.accounts.answers": "seals answers that may show a secret",
+        "app.vault": "seals what must be read again",
+    },
+    "genai_prices": {"app.catalogue.prices": "knows what models cost"},
 }
 """Where a package may be imported: the module or its whole room, and why."""
 
@@ -132,8 +139,9 @@ def test_only_the_settings_read_the_environment() -> None:
 
 
 def test_statements_are_written_in_stores_alone() -> None:
-    """SQL stands in `app/db`, in `store.py` files and in the ledger's `verify.py`."""
-    homes = ("app/db/*", "app/**/store.py", "app/ledger/verify.py")
+    """SQL stands in `app/db`, in `store.py` files, and in two rooms whose every file is one table's
+    store."""
+    homes = ("app/db/*", "app/**/store.py", "app/accounts/*.py", "app/ledger/*.py")
     writers = {
         str(path)
         for path, tree in trees(*OURS).items()

@@ -29,7 +29,7 @@ from workers.main import app as celery
 
 ROOT = Path(__file__).resolve().parents[1]
 FOUR_KEYS = {"message", "type", "param", "code"}
-PUBLIC = {"/healthz", "/readyz", "/metrics", "/public/models"}
+PUBLIC = {"/healthz", "/readyz", "/metrics", "/public/models", "/v1/sessions"}
 """All that answers without a key."""
 
 
@@ -91,6 +91,18 @@ def test_every_route_that_is_not_public_refuses(
             assert set(answer.get_json()["error"]) == FOUR_KEYS
             tried += 1
     assert tried >= 11
+
+
+def test_every_post_that_makes_no_job_honours_an_idempotency_key(web: Flask) -> None:
+    """Those that make a job carry the key into its admission; nobody is known yet at a sign-in."""
+    with_job = {"chat.create_chat_completion", "data.create_deletion"}
+    posts = {rule.endpoint for rule in web.url_map.iter_rules() if "POST" in (rule.methods or ())}
+    rest = posts - with_job - {"sessions.create_session"}
+    assert len(rest) >= 15
+    for endpoint in rest:
+        called = set(web.view_functions[endpoint].__code__.co_names)
+        called |= set(web.view_functions[endpoint].__code__.co_freevars)
+        assert called & {"posted", "answered"}, endpoint
 
 
 def kinds(base: type[MoonpoolError] = MoonpoolError) -> list[type[MoonpoolError]]:

@@ -17,6 +17,7 @@ from kombu import Exchange, Queue
 from app.queue import LANES, Task, worker_config
 from app.settings import settings
 from app.telemetry import configure_logs
+from workers.chores.registry import CHORES
 from workers.inference.desk import Desk
 from workers.inference.heartbeat import Heartbeat
 
@@ -25,7 +26,7 @@ GC_THRESHOLDS = (50_000, 20, 50)
 """A collection walks all live objects; at the default of 700 allocations it runs many times a
 request."""
 
-app = Celery("moonpool", include=["tasks.inference", "tasks.upkeep"])
+app = Celery("moonpool", include=["tasks.inference", "tasks.upkeep", "tasks.webhooks"])
 app.conf.update(worker_config(settings().broker, max(settings().slots(lane) for lane in LANES)))
 app.conf.task_queues = [Queue(lane, Exchange(lane), routing_key=lane) for lane in LANES]
 app.conf.task_default_queue = "system"
@@ -33,6 +34,16 @@ app.conf.beat_schedule = {
     "verify the ledger each night": {
         "task": Task.VERIFY_LEDGER.value,
         "schedule": crontab(hour="3", minute="30"),
+        "options": {"queue": "system"},
+    },
+    "mend the token counters each minute": {
+        "task": Task.MEND_COUNTERS.value,
+        "schedule": 60.0,
+        "options": {"queue": "system", "expires": 55},
+    },
+    "delete content past its retention each night": {
+        "task": Task.SWEEP_CONTENT.value,
+        "schedule": crontab(hour="2", minute="30"),
         "options": {"queue": "system"},
     },
 }
@@ -56,7 +67,7 @@ def _logs(**_: Any) -> None:
 @signals.worker_init.connect  # type: ignore[untyped-decorator]
 def _open_desk(**_: Any) -> None:
     global _desk, _heartbeat
-    _desk = Desk(settings(), settings().lane)
+    _desk = Desk(settings(), settings().lane, CHORES)
     _heartbeat = Heartbeat(_desk)
     _heartbeat.start()
     gc.collect()

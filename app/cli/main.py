@@ -6,6 +6,7 @@ from importlib import import_module
 import click
 from pydantic import ValidationError
 
+from app.errors import MoonpoolError
 from app.stack.failure import Misuse, StackError
 
 COMMANDS = {
@@ -14,9 +15,11 @@ COMMANDS = {
     "status": "app.cli.stack:status_command",
     "demo": "app.cli.demo:demo",
     "doctor": "app.cli.doctor:doctor",
+    "tenants": "app.cli.tenants:tenants",
     "keys": "app.cli.keys:keys",
     "credit": "app.cli.credit:credit",
     "ledger": "app.cli.ledger:ledger",
+    "audit": "app.cli.audit:audit",
     "migrate": "app.cli.prepare:migrate_command",
     "settings": "app.cli.settings:settings_command",
     "prepare": "app.cli.prepare:prepare",
@@ -77,6 +80,9 @@ def main(args: list[str] | None = None) -> None:
         for problem in error.errors():
             click.echo(f"{_variable(problem['loc'])}: {problem['msg']}", err=True)
         sys.exit(Misuse.exit_code)
+    except MoonpoolError as error:
+        click.echo(f"moonpool: {error.message}", err=True)
+        sys.exit(StackError.exit_code)
     except StackError as error:
         click.echo(f"moonpool: {error}", err=True)
         sys.exit(error.exit_code)

@@ -1,5 +1,7 @@
-"""Applies `migrations/*.sql` in order, each once, each in its own transaction."""
+"""Applies `migrations/*.sql` in order, each once, then `functions/*.sql`, each anew when its text
+has changed. Every script is a transaction of its own."""
 
+import hashlib
 from importlib.resources import files
 
 from psycopg import sql
@@ -11,9 +13,16 @@ LOCK = 0x6D6F6F6E
 
 
 def _scripts() -> dict[str, str]:
-    folder = files("app.db") / "migrations"
-    found = {f.name: f.read_text() for f in folder.iterdir() if f.name.endswith(".sql")}
-    return dict(sorted(found.items()))
+    """All scripts by name; a functions script has the digest of its text behind its name."""
+    found = dict(sorted(_texts("migrations").items()))
+    for name, text in sorted(_texts("functions").items()):
+        found[f"{name} {hashlib.sha256(text.encode()).hexdigest()[:16]}"] = text
+    return found
+
+
+def _texts(folder: str) -> dict[str, str]:
+    place = files("app.db") / folder
+    return {f.name: f.read_text() for f in place.iterdir() if f.name.endswith(".sql")}
 
 
 def _applied(connection: Connection) -> set[str]:
@@ -46,6 +55,9 @@ def migrate(url: str) -> list[str]:
         for name in pending(connection):
             with connection.transaction():
                 connection.execute(sql.SQL(scripts[name]))
+                base, _, digest = name.partition(" ")
+                if digest:
+                    connection.execute("DELETE FROM migration WHERE starts_with(name, %s)", (base,))
                 connection.execute("INSERT INTO migration (name) VALUES (%s)", (name,))
             applied.append(name)
     return applied

@@ -37,6 +37,8 @@ class JobLog:
     `gap`: too much waits, so a snapshot, taken when it is written, stands for all that was said.
     `gone`: the stream was lost, so the next delta goes into the log as a snapshot, `stand_in`;
     those who listen still get the delta, as they have all that came before it.
+    `release`: a command that goes before the events, so that whoever sees the end finds the limits
+    corrected. It may be sent twice when Redis goes away in between.
     """
 
     job_id: str
@@ -46,6 +48,7 @@ class JobLog:
     pending: list[tuple[str, Any]] = field(default_factory=list)
     pending_bytes: int = 0
     result: bytes | None = None
+    release: bytes | None = None
     gap: bool = False
     gone: bool = False
     stand_in: Event | None = None
@@ -133,6 +136,9 @@ class Publisher:
         packed: list[bytes] = []
         owners: list[tuple[JobLog, Event] | None] = []
         for job_log, events in batch:
+            if job_log.release is not None:
+                packed.append(job_log.release)
+                owners.append(None)
             for event in events:
                 first = event.id.seq == 1
                 if job_log.stand_in is not None and job_log.stand_in.id == event.id:

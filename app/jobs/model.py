@@ -1,6 +1,6 @@
 """A job's states and the ways between them, and the records that pass along the job line."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Lane = Literal["interactive", "background", "batch", "system"]
@@ -30,7 +30,11 @@ MAX_STRIKES = 3
 
 @dataclass(slots=True)
 class Draft:
-    """A job on its way to admission. `hold`: nano-dollars; `deadline_s`: seconds from then."""
+    """A job on its way to admission. `hold`: nano-dollars; `deadline_s`: seconds from then.
+
+    `reserved`: tokens taken from the day's limit; `session`: the named session whose lease it
+    shares; `store`: whether the content is kept once it has been delivered.
+    """
 
     id: str
     tenant_id: str
@@ -48,6 +52,25 @@ class Draft:
     path: str = ""
     idempotency_key: str | None = None
     body_hash: str | None = None
+    reserved: int = 0
+    session: str | None = None
+    holds_session: bool = False
+    store: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """What a job has reserved of its tenant's and key's limits, to be corrected when it ends, and
+    its last attempt."""
+
+    job_id: str
+    tenant_id: str
+    key_id: str
+    reserved: int
+    session: str | None
+    holds_session: bool
+    created_s: float
+    attempt: int
 
 
 @dataclass(slots=True)
@@ -66,11 +89,26 @@ class Claimed:
     created_s: float
     age_ms: float
     left_s: float
+    key_id: str = ""
+    reserved: int = 0
+    session: str | None = None
+    holds_session: bool = False
+
+    @property
+    def reservation(self) -> Reservation:
+        return Reservation(
+            self.id, self.tenant_id, self.key_id, self.reserved, self.session, self.holds_session,
+            self.created_s, self.attempt,
+        )  # fmt: skip
 
 
 @dataclass(slots=True)
 class Outcome:
-    """How an attempt ended its job. JSON fields are text; `cost` is nano-dollars."""
+    """How an attempt ended its job. JSON fields are text; `cost` is nano-dollars.
+
+    `price`: the price version that `cost` was reckoned with. `owed`: what the attempt owes each
+    provider it called, nano-dollars by provider, whoever pays.
+    """
 
     id: str
     attempt: int
@@ -81,6 +119,22 @@ class Outcome:
     usage: str | None
     cost: int
     calls: str
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    provider: str | None = None
+    price: str | None = None
+    owed: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class HandedBack:
+    """An attempt that ended without ending its job. `calls` is JSON; `owed` as in Outcome."""
+
+    id: str
+    attempt: int
+    calls: str | None
+    owed: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,3 +160,8 @@ class JobRow:
     error: Any
     usage: Any
     queue_position: int | None
+    key_id: str
+    app_id: str
+    store: bool
+    forgotten_s: float | None
+    cost: int | None

@@ -2,7 +2,7 @@
 
 import time
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import gevent
 import psycopg
@@ -10,11 +10,21 @@ import psycopg
 from app.db.connect import Connection
 from app.db.group import GroupCommit, GroupFailed
 from app.db.reads import Reads
-from app.errors import KeyReused, NoCredit, NotFound, Overloaded, Unavailable
+from app.errors import (
+    KeyReused,
+    MoonpoolError,
+    NoCredit,
+    NotFound,
+    OverBudget,
+    Overloaded,
+    Unavailable,
+)
 from app.events.log import ENDED_TTL_S, Event, EventId, encode, stream_key
 from app.ids import is_job_id
 from app.jobs import store
-from app.jobs.model import END_STATES, Draft, JobRow
+from app.jobs.model import END_STATES, Draft, JobRow, Reservation
+from app.limits.model import day_of
+from app.limits.release import release_command
 from app.money import usd_text
 from app.queue import Bell
 from app.redis import RedisGone, ReplyError, Wire, pack
@@ -24,6 +34,14 @@ ADMIT_TIMEOUT_S = 3.0
 DOUBT_RETRY_S = 1.0
 DOUBT_S = 35.0
 """Longer than a connection's statement_timeout: by then Postgres has committed or never will."""
+
+
+class Admission(NamedTuple):
+    """The job that stands for a draft: its own, or the one of its Idempotency-Key. `warning`: the
+    id of a budget whose soft limit is reached."""
+
+    job_id: str
+    warning: str | None = None
 
 
 def control_channel(worker_id: str) -> str:
@@ -46,41 +64,34 @@ class Jobs:
         verdicts = store.admit_group(connection, drafts)
         lanes: dict[str, list[str]] = {}
         for draft, verdict in zip(drafts, verdicts, strict=True):
-            if verdict == "admitted":
+            if verdict.startswith("admitted"):
                 lanes.setdefault(draft.lane, []).append(draft.id)
         for lane, ids in lanes.items():
             self._bell.ring(lane, ids)
         return verdicts
 
-    def admit(self, draft: Draft) -> str:
-        """Returns the job's id once it and its hold are committed; it is another than the draft's
-        if the draft's Idempotency-Key stands for a job already. Raises NoCredit, Overloaded or
-        KeyReused, after which there is no job; or Unavailable, after which a job whose commit is in
-        doubt is looked for and cancelled."""
+    def admit(self, draft: Draft) -> Admission:
+        """Returns once the job and its hold are committed; the job is another than the draft's if
+        the draft's Idempotency-Key stands for one already. Raises NoCredit, OverBudget, Overloaded
+        or KeyReused, after which there is no job; or Unavailable, after which a job whose commit is
+        in doubt is looked for and cancelled."""
         try:
             verdict = self._admissions.submit(draft)
         except GroupFailed as failed:
             if failed.in_doubt and draft.idempotency_key is None:
                 # With a key the client finds the job by asking again.
                 self._doubt(draft)
-            raise Unavailable(
+            away = Unavailable(
                 "The job was not accepted: the database does not answer. Try again.", retry_after=2
-            ) from failed
-        if verdict == "no_credit":
-            raise NoCredit(
-                f"This request may cost up to {usd_text(draft.hold)}, which your credit does not "
-                "cover. Add credit, or lower max_tokens."
             )
-        if verdict == "overloaded":
-            raise Overloaded(
-                f"Too many {draft.lane} jobs are waiting; this one was not accepted.", retry_after=1
-            )
-        if verdict == "mismatch":
-            raise KeyReused(
-                "This Idempotency-Key came with another body before; use a new key.",
-                param="Idempotency-Key",
-            )
-        return verdict.removeprefix("replayed ") if verdict != "admitted" else draft.id
+            away.in_doubt = failed.in_doubt
+            raise away from failed
+        word, _, other = verdict.partition(" ")
+        if word == "admitted":
+            return Admission(draft.id, other or None)
+        if word == "replayed":
+            return Admission(other)
+        raise _refusal(draft, word, other)
 
     def _doubt(self, draft: Draft) -> None:
         self._doubtful[draft.id] = draft, time.monotonic() + DOUBT_S
@@ -131,7 +142,7 @@ class Jobs:
             lambda c: store.void(c, [job.id], "queued", "cancelled", None, "client")
         )
         if voided:
-            tell_end(self._redis, job.id, job.attempt, "cancelled")
+            tell_end(self._redis, voided[0], "cancelled")
             return
         owner = self._reads.run(lambda c: store.ask_cancel(c, job.id))
         if owner is not None:
@@ -142,14 +153,52 @@ class Jobs:
         _with_redis(self._redis, pack("PUBLISH", control_channel(worker_id), message))
 
 
-def tell_end(redis: str, job_id: str, attempt: int, state: str, error: bytes = b"null") -> None:
-    """Writes the terminal event of a job that ended without a worker. It stands at the start of
-    the attempt that did not come, so it is newer than all that the log holds."""
+def _refusal(draft: Draft, word: str, other: str) -> MoonpoolError:
+    """The error that a verdict of `admit` stands for."""
+    at_most = f"This request may cost up to {usd_text(draft.hold)}"
+    if word == "no_credit":
+        return NoCredit(
+            f"{at_most}, which your credit does not cover. Add credit, or lower max_tokens."
+        )
+    if word == "over_budget":
+        return OverBudget(
+            f"{at_most}, which is more than the budget {other} leaves. Raise the budget, lower "
+            "max_tokens, or wait for its next period.",
+            extra={"budget_id": other},
+        )
+    if word == "overloaded":
+        return Overloaded(
+            f"Too many {draft.lane} jobs are waiting; this one was not accepted.", retry_after=1
+        )
+    return KeyReused(
+        "This Idempotency-Key came with another body before; use a new key.",
+        param="Idempotency-Key",
+    )
+
+
+def release(reservation: Reservation, used: int) -> bytes:
+    """The Redis command that corrects the limits of a job that has ended: `used` tokens."""
+    return release_command(
+        (reservation.tenant_id, reservation.key_id),
+        day_of(reservation.created_s),
+        reservation.reserved,
+        used,
+        reservation.job_id,
+        reservation.session,
+    )
+
+
+def tell_end(redis: str, ended: Reservation, state: str, error: bytes = b"null") -> None:
+    """Writes the terminal event of a job that ended without a worker, and frees what it had
+    reserved. The event stands at the start of the attempt that did not come, so it is newer than
+    all that the log holds."""
+    job_id = ended.job_id
     data = b'{"job_id":"%b","status":"%b","error":%b}' % (job_id.encode(), state.encode(), error)
-    event = Event(EventId(attempt + 1, 1), state, data)
+    event = Event(EventId(ended.attempt + 1, 1), state, data)
     key = stream_key(job_id)
     _with_redis(
         redis,
+        release(ended, 0),
         pack("XADD", key, str(event.id), "e", state, "d", data),
         pack("EXPIRE", key, ENDED_TTL_S),
         pack("PUBLISH", key, encode([event])),

@@ -1,20 +1,23 @@
 """The job line's statements. Those named `*_group` take all that waits at once."""
 
+import time
 from typing import Any, LiteralString
 
 import orjson
 
 from app.db.connect import Connection
-from app.jobs.model import Claimed, Draft, JobRow, Outcome
+from app.ids import CLOCKS_APART_S, first_id
+from app.jobs.model import Claimed, Draft, HandedBack, JobRow, Outcome, Reservation
 
 _ADMIT = (
     "SELECT admit(%b::text[],%b::text[],%b::text[],%b::text[],%b::text[],%b::text[],%b::text[],"
     "%b::text[],%b::text[],%b::text[],%b::bigint[],%b::float8[],%b::int[],"
-    "%b::text[],%b::text[],%b::text[])"
+    "%b::text[],%b::text[],%b::text[],%b::bigint[],%b::text[],%b::bool[],%b::bool[])"
 )
 _SETTLE = (
     "SELECT settle(%s::text,%b::text[],%b::int[],%b::text[],%b::int[],%b::text[],%b::text[],"
-    "%b::text[],%b::bigint[],%b::text[])"
+    "%b::text[],%b::bigint[],%b::text[],%b::bigint[],%b::bigint[],%b::bigint[],%b::text[],"
+    "%b::text[],%b::bigint[],%b::text[],%b::int[],%b::text[],%b::bigint[])"
 )
 
 
@@ -23,7 +26,8 @@ def admit_group(connection: Connection, drafts: list[Draft]) -> list[str]:
     columns = zip(
         *[
             (d.id, d.tenant_id, d.key_id, d.app_id, d.kind, d.lane, d.door, d.model, d.request,
-             d.metadata, d.hold, d.deadline_s, d.backlog, d.path, d.idempotency_key, d.body_hash)
+             d.metadata, d.hold, d.deadline_s, d.backlog, d.path, d.idempotency_key, d.body_hash,
+             d.reserved, d.session, d.holds_session, d.store)
             for d in drafts
         ],
         strict=True,
@@ -46,42 +50,79 @@ def settle_group(connection: Connection, owner: str, outcomes: list[Outcome]) ->
     """Ends attempts of `owner`; for each, whether it stands (see `settle` in the migration)."""
     columns = zip(
         *[
-            (o.id, o.attempt, o.state, o.last_seq, o.body, o.error, o.usage, o.cost, o.calls)
+            (o.id, o.attempt, o.state, o.last_seq, o.body, o.error, o.usage, o.cost, o.calls,
+             o.prompt_tokens, o.cached_tokens, o.completion_tokens, o.provider, o.price,
+             sum(o.owed.values()))
             for o in outcomes
         ],
         strict=True,
-    )
-    row = connection.execute(_SETTLE, [owner, *[list(c) for c in columns]]).fetchone()
+    )  # fmt: skip
+    owed = [(o.id, o.attempt, p, n) for o in outcomes if o.owed for p, n in o.owed.items() if n]
+    parameters = [owner, *[list(c) for c in columns], *_columns(owed)]
+    row = connection.execute(_SETTLE, parameters).fetchone()
     assert row is not None
     stands: list[bool] = row[0]
     return stands
 
 
-def requeue(
-    connection: Connection, jobs: list[tuple[str, int, str | None]], outcome: str
-) -> list[tuple[str, str]]:
-    """Hands running jobs (id, attempt, calls) back to their lanes; returns (id, lane) of each.
+def _columns(owed: list[tuple[str, int, str, int]]) -> list[list[Any]]:
+    """Rows as the columns that `post_costs` takes."""
+    return [list(c) for c in zip(*owed, strict=True)] if owed else [[], [], [], []]
+
+
+def requeue(connection: Connection, back: list[HandedBack], outcome: str) -> list[tuple[str, str]]:
+    """Hands running jobs back to their lanes; returns (id, lane) of each.
 
     `outcome`: 'lost' or 'interrupted' add a strike, 'released' does not.
     """
-    rows = connection.execute(
-        "SELECT id, lane FROM requeue(%b::text[], %b::int[], %s::text, %b::text[])",
-        ([j[0] for j in jobs], [j[1] for j in jobs], outcome, [j[2] for j in jobs]),
-    )
+    owed = [(b.id, b.attempt, p, n) for b in back for p, n in b.owed.items() if n]
+    with connection.transaction():
+        rows = connection.execute(
+            "SELECT id, lane FROM requeue(%b::text[], %b::int[], %s::text, %b::text[], "
+            "%b::bigint[])",
+            (
+                [b.id for b in back],
+                [b.attempt for b in back],
+                outcome,
+                [b.calls for b in back],
+                [sum(b.owed.values()) for b in back],
+            ),
+        ).fetchall()
+        if owed:
+            connection.execute(
+                "SELECT post_costs(%b::text[], %b::int[], %b::text[], %b::bigint[])", _columns(owed)
+            )
     return [(row[0], row[1]) for row in rows]
 
 
 def void(
     connection: Connection, ids: list[str], from_state: str, end_state: str,
     error: dict[str, Any] | None, by: str,
-) -> list[str]:  # fmt: skip
-    """Ends jobs that no worker runs and releases their holds; returns the ids that it ended."""
+) -> list[Reservation]:  # fmt: skip
+    """Ends jobs that no worker runs and releases their holds; returns what those that it ended had
+    reserved of their limits."""
     text = orjson.dumps(error).decode() if error else None
     rows = connection.execute(
-        "SELECT void(%b::text[], %s::text, %s::text, %s::text, %s::text)",
+        "SELECT * FROM void(%b::text[], %s::text, %s::text, %s::text, %s::text)",
         (ids, from_state, end_state, text, by),
     )
-    return [row[0] for row in rows]
+    return [Reservation(*row) for row in rows]
+
+
+def tokens_of_day(connection: Connection, bucket: str, day: int) -> int:
+    """Tokens that a tenant's or key's jobs of a day (days since the epoch, UTC) have used, or have
+    reserved while they are open."""
+    row = connection.execute(
+        "SELECT coalesce(sum(CASE WHEN r.id IS NULL THEN j.reserved "
+        "ELSE r.prompt_tokens + r.completion_tokens END), 0)::bigint "
+        "FROM job AS j LEFT JOIN result AS r ON r.id = j.id "
+        "WHERE j.tenant_id = coalesce((SELECT tenant_id FROM api_key WHERE id = %(b)s), %(b)s) "
+        "AND %(b)s IN (j.tenant_id, j.key_id) AND j.id >= %(first)s "
+        "AND j.created_at >= to_timestamp(%(day)s * 86400) "
+        "AND j.created_at < to_timestamp((%(day)s + 1) * 86400)",
+        {"b": bucket, "day": day, "first": first_id("job", day * 86_400 - CLOCKS_APART_S)},
+    ).fetchone()
+    return int(row[0]) if row else 0
 
 
 def ask_cancel(connection: Connection, job_id: str) -> str | None:
@@ -102,7 +143,8 @@ _JOBS: LiteralString = """
            extract(epoch FROM r.finished_at)::float8, r.body, r.error, r.usage,
            CASE WHEN %(place)s AND r.id IS NULL AND o.state = 'queued' THEN (
                SELECT count(*) FROM open_job AS q WHERE q.lane = o.lane AND q.state = 'queued'
-               AND (q.start_tag, q.id) <= (o.start_tag, o.id)) END
+               AND (q.start_tag, q.id) <= (o.start_tag, o.id)) END,
+           j.key_id, j.app_id, j.store, extract(epoch FROM j.forgotten_at)::float8, r.cost
     FROM job AS j LEFT JOIN open_job AS o USING (id) LEFT JOIN result AS r USING (id)
     WHERE j.tenant_id = %(tenant)s
 """
@@ -128,12 +170,23 @@ def list_jobs(
 ) -> list[JobRow]:
     """A tenant's jobs, newest first, those before the id `before`, in any of `states`."""
     rows = connection.execute(
-        _JOBS + "AND (%(before)s::text IS NULL OR j.id < %(before)s) "
+        # As rows, since a bare id would have Postgres walk past all other tenants' jobs.
+        _JOBS + "AND (j.tenant_id, j.id) < (%(tenant)s, %(before)s) "
         "AND (%(states)s::text[] IS NULL "
         "OR coalesce(r.state, o.state, 'queued') = ANY (%(states)s)) "
-        "ORDER BY j.id DESC LIMIT %(limit)s",
-        {"place": False, "tenant": tenant_id, "before": before, "states": states, "limit": limit},
+        "ORDER BY j.tenant_id DESC, j.id DESC LIMIT %(limit)s",
+        {"place": False, "tenant": tenant_id, "before": before or "job_~", "states": states,
+         "limit": limit},
     )  # fmt: skip
+    return [_job_row(row) for row in rows]
+
+
+def find_jobs(connection: Connection, ids: list[str], tenant_id: str) -> list[JobRow]:
+    """Those of a tenant's jobs that have one of these ids, newest first."""
+    rows = connection.execute(
+        _JOBS + "AND j.id = ANY (%(ids)s) ORDER BY j.id DESC",
+        {"place": False, "tenant": tenant_id, "ids": ids},
+    )
     return [_job_row(row) for row in rows]
 
 
@@ -245,14 +298,13 @@ def forget_keys(connection: Connection) -> None:
     connection.execute("DELETE FROM idempotency WHERE created_at < now() - interval '25 hours'")
 
 
-def overdue_jobs(connection: Connection, limit: int) -> dict[str, int]:
-    """Queued jobs past their deadline, with the number of their last attempt."""
+def overdue_jobs(connection: Connection, limit: int) -> list[str]:
+    """Queued jobs past their deadline."""
     rows = connection.execute(
-        "SELECT id, attempt FROM open_job WHERE state = 'queued' AND deadline < now() "
-        "ORDER BY id LIMIT %s",
+        "SELECT id FROM open_job WHERE state = 'queued' AND deadline < now() ORDER BY id LIMIT %s",
         (limit,),
     )
-    return {row[0]: row[1] for row in rows}
+    return [row[0] for row in rows]
 
 
 def due_bells(connection: Connection, limit: int) -> list[tuple[str, str]]:
@@ -267,3 +319,22 @@ def due_bells(connection: Connection, limit: int) -> list[tuple[str, str]]:
         (limit,),
     )
     return [(row[0], row[1]) for row in rows]
+
+
+def forget(connection: Connection, ids: list[str], by: str | None) -> list[str]:
+    """Deletes what ended jobs were asked and answered; returns the ids that it changed. `by`: the
+    deletion job that does so. Their event logs must be gone by then."""
+    rows = connection.execute("SELECT forget(%b::text[], %s::text)", (ids, by))
+    return [row[0] for row in rows]
+
+
+def undelivered_jobs(connection: Connection, after_s: float, limit: int) -> list[str]:
+    """Jobs that ended `after_s` seconds ago and were to be forgotten once delivered, but still
+    have their content."""
+    rows = connection.execute(
+        "SELECT j.id FROM job AS j JOIN result AS r ON r.id = j.id "
+        "WHERE NOT j.store AND j.forgotten_at IS NULL AND j.id < %(before)s "
+        "AND r.finished_at < now() - %(after)s * interval '1 second' ORDER BY j.id LIMIT %(limit)s",
+        {"before": first_id("job", time.time() - after_s), "after": after_s, "limit": limit},
+    )
+    return [row[0] for row in rows]

@@ -90,7 +90,9 @@ class Tail:
         end = EventId(job.attempt, job.last_seq) if job.last_seq else EventId(job.attempt + 1, 1)
         snapshot_at = EventId(end.attempt, end.seq - 2)
         if job.body is not None and self._follower.last < snapshot_at:
-            yield Event(snapshot_at, "snapshot", snapshot(orjson.loads(job.body)["choices"]))
+            yield Event(
+                snapshot_at, "snapshot", snapshot(orjson.loads(job.body).get("choices", []))
+            )
         usage_at = EventId(end.attempt, end.seq - 1)
         if job.usage is not None and self._follower.last < usage_at:
             yield Event(usage_at, "usage", orjson.dumps(job.usage))

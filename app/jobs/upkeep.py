@@ -7,14 +7,17 @@ from typing import Any
 
 import orjson
 
+from app.accounts.answers import forget_answers
 from app.db.connect import Connection, connect
 from app.errors import DeadlinePassed, ProvidersFailed
 from app.jobs import store
-from app.jobs.model import MAX_STRIKES
+from app.jobs.forget import sweep_undelivered
+from app.jobs.model import MAX_STRIKES, HandedBack
 from app.jobs.service import tell_end
-from app.queue import Bell
+from app.queue import Bell, Task
 from app.settings import Settings, settings
 from app.telemetry import configure_logs, log
+from app.webhooks import store as webhooks
 
 ROUND_S = 1.0
 BATCH = 500
@@ -30,13 +33,17 @@ class Upkeep:
         self._bell = Bell(chosen.redis)
 
     def round(self, connection: Connection) -> None:
-        """Rings again for jobs that nobody claimed, ends those past their deadline, and brings
-        back those whose worker is gone."""
+        """Rings again for jobs that nobody claimed, ends those past their deadline, brings back
+        those whose worker is gone, forgets what nobody fetched, and calls for webhooks that are
+        due."""
         self.ring(store.due_bells(connection, BATCH))
         self._expire(connection)
         lease_s = self._settings.lease_seconds
         if store.reaper_may_run(connection, max(GAP_S, lease_s * 0.75), lease_s):
             self.reap(connection)
+        sweep_undelivered(connection, self._settings.redis)
+        if webhooks.due(connection):
+            self._bell.call(Task.DELIVER_WEBHOOKS, "system")
 
     def ring(self, jobs: list[tuple[str, str]]) -> None:
         """Rings for (job id, lane) pairs."""
@@ -47,38 +54,38 @@ class Upkeep:
         """Jobs of dead workers: cancelled if that was asked, failed at the last strike, else
         queued again."""
         lost = store.lost_jobs(connection, BATCH)
-        again: list[tuple[str, int, str | None]] = []
+        again: list[HandedBack] = []
         for job_id, attempt, strikes, cancel in lost:
             if cancel:
-                self._end(connection, job_id, attempt, "cancelled", None)
+                self._end(connection, job_id, "cancelled", None)
             elif strikes + 1 >= MAX_STRIKES:
                 error = ProvidersFailed(
                     f"The job was lost with its worker {MAX_STRIKES} times and is given up.",
                     code="max_attempts",
                 )
-                self._end(connection, job_id, attempt, "failed", error.body())
+                self._end(connection, job_id, "failed", error.body())
             else:
-                again.append((job_id, attempt, None))
+                again.append(HandedBack(job_id, attempt, None))
         if again:
             log("upkeep").warning("jobs reaped", count=len(again))
             self.ring(store.requeue(connection, again, "lost"))
         store.forget_workers(connection)
         store.forget_keys(connection)
+        forget_answers(connection)
 
     def _expire(self, connection: Connection) -> None:
         overdue = store.overdue_jobs(connection, BATCH)
         if not overdue:
             return
         error = DeadlinePassed("The job was not started before its deadline.").body()
-        for job_id in store.void(connection, list(overdue), "queued", "expired", error, "upkeep"):
-            tell_end(self._settings.redis, job_id, overdue[job_id], "expired", orjson.dumps(error))
+        for ended in store.void(connection, overdue, "queued", "expired", error, "upkeep"):
+            tell_end(self._settings.redis, ended, "expired", orjson.dumps(error))
 
     def _end(
-        self, connection: Connection, job_id: str, attempt: int, state: str,
-        error: dict[str, Any] | None,
-    ) -> None:  # fmt: skip
-        if store.void(connection, [job_id], "running", state, error, "reaper"):
-            tell_end(self._settings.redis, job_id, attempt, state, orjson.dumps(error))
+        self, connection: Connection, job_id: str, state: str, error: dict[str, Any] | None
+    ) -> None:
+        for ended in store.void(connection, [job_id], "running", state, error, "reaper"):
+            tell_end(self._settings.redis, ended, state, orjson.dumps(error))
 
 
 def main() -> None:

@@ -37,19 +37,20 @@ CHECKS: dict[str, LiteralString] = {
         SELECT 'job ' || j.id, 'hold of ' || j.hold || ' but transfer of '
                || coalesce(t.amount::text, 'nothing')
         FROM job AS j LEFT JOIN transfer AS t ON t.job_id = j.id AND t.kind = 'hold'
-        WHERE t.amount IS DISTINCT FROM j.hold
+        WHERE coalesce(t.amount, 0) <> j.hold
         UNION ALL
         SELECT 'open_job ' || o.id, 'hold of ' || o.hold || ' but the job has ' || j.hold
         FROM open_job AS o JOIN job AS j ON j.id = o.id WHERE o.hold <> j.hold""",
     "one settle an ended job, of its cost, and none for an open one": """
         SELECT 'result ' || r.id, 'cost of ' || r.cost || ' but settled '
                || coalesce(t.amount::text, 'nothing')
-        FROM result AS r LEFT JOIN transfer AS t ON t.job_id = r.id AND t.kind = 'settle'
-        WHERE t.amount IS DISTINCT FROM r.cost
+        FROM result AS r LEFT JOIN job AS j ON j.id = r.id
+        LEFT JOIN transfer AS t ON t.job_id = r.id AND t.kind = 'settle'
+        WHERE coalesce(t.amount, 0) <> r.cost OR (t.amount IS NULL AND j.hold > 0)
         UNION ALL
         SELECT 'transfer ' || t.seq, t.kind || ' of a job that has not ended: ' || t.job_id
         FROM transfer AS t LEFT JOIN result AS r ON r.id = t.job_id
-        WHERE t.kind IN ('settle', 'release') AND r.id IS NULL""",
+        WHERE t.kind IN ('settle', 'release', 'refund') AND r.id IS NULL""",
     "hold = settled + released for each ended job": """
         SELECT 'job ' || r.id, 'hold of ' || j.hold || ', settled ' || coalesce(s.amount, 0)
                || ', released ' || coalesce(l.amount, 0)
@@ -59,12 +60,61 @@ CHECKS: dict[str, LiteralString] = {
         WHERE j.hold <> coalesce(s.amount, 0) + coalesce(l.amount, 0)""",
     "each transfer is between the accounts that its kind names": """
         SELECT 'transfer ' || t.seq, t.kind || ' from ' || t.debit || ' to ' || t.credit
-        FROM transfer AS t LEFT JOIN job AS j ON j.id = t.job_id
-        WHERE t.debit <> CASE t.kind WHEN 'hold' THEN t.tenant_id || '/wallet'
-                         WHEN 'credit' THEN 'platform/funding' ELSE t.tenant_id || '/held' END
-           OR t.credit <> CASE t.kind WHEN 'hold' THEN t.tenant_id || '/held'
-                          WHEN 'settle' THEN 'platform/revenue' ELSE t.tenant_id || '/wallet' END
+        FROM transfer AS t LEFT JOIN job AS j ON j.id = t.job_id,
+             LATERAL (SELECT t.tenant_id || '/wallet', t.tenant_id || '/held') AS a (wallet, held)
+        WHERE CASE t.kind
+              WHEN 'hold' THEN (t.debit, t.credit) <> (a.wallet, a.held)
+              WHEN 'settle' THEN (t.debit, t.credit) <> (a.held, 'platform/revenue')
+              WHEN 'release' THEN (t.debit, t.credit) <> (a.held, a.wallet)
+              WHEN 'credit' THEN (t.debit, t.credit) <> ('platform/funding', a.wallet)
+              WHEN 'debit' THEN (t.debit, t.credit) <> (a.wallet, 'platform/funding')
+              WHEN 'refund' THEN (t.debit, t.credit) <> ('platform/revenue', a.wallet)
+              WHEN 'cost' THEN t.debit <> 'platform/cost' OR NOT starts_with(t.credit, 'provider/')
+              ELSE false END
            OR (t.job_id IS NOT NULL AND j.tenant_id IS DISTINCT FROM t.tenant_id)""",
+    "a reversal mirrors a credit, debit or refund": """
+        SELECT 'transfer ' || t.seq, 'reverses ' || t.reverses || ', which is ' || coalesce(
+                   o.kind || ' of ' || o.amount || ' from ' || o.debit || ' to ' || o.credit,
+                   'not there')
+        FROM transfer AS t LEFT JOIN transfer AS o ON o.seq = t.reverses
+        WHERE t.kind = 'reversal' AND (o.seq IS NULL OR o.kind NOT IN ('credit', 'debit', 'refund')
+              OR (o.debit, o.credit, o.amount) <> (t.credit, t.debit, t.amount)
+              OR o.tenant_id <> t.tenant_id OR o.job_id IS DISTINCT FROM t.job_id)""",
+    "refunds are not above the charge": """
+        SELECT 'job ' || b.job_id,
+               'charged ' || coalesce(s.amount, 0) || ' but refunded ' || b.total
+        FROM (
+            SELECT job_id, sum(CASE kind WHEN 'refund' THEN amount ELSE -amount END) AS total
+            FROM transfer WHERE kind IN ('refund', 'reversal') AND job_id IS NOT NULL
+            GROUP BY job_id
+        ) AS b LEFT JOIN transfer AS s ON s.job_id = b.job_id AND s.kind = 'settle'
+        WHERE b.total > coalesce(s.amount, 0)""",
+    "an answer costs what its tokens cost at its price": """
+        SELECT 'result ' || r.id, 'cost of ' || r.cost || ' but its tokens at ' || r.price
+               || ' cost ' || full_cost.total || ', at most the hold of ' || j.hold
+        FROM result AS r JOIN job AS j ON j.id = r.id JOIN price AS p ON p.version = r.price,
+             LATERAL (
+                 SELECT sum(div(tokens::numeric * price + 999999, 1000000)) AS total
+                 FROM (VALUES (r.prompt_tokens - r.cached_tokens, p.input),
+                              (r.cached_tokens, p.cached_input),
+                              (r.completion_tokens, p.output)) AS part (tokens, price)
+             ) AS full_cost
+        WHERE r.state IN ('completed', 'cancelled') AND r.cost <> least(full_cost.total, j.hold)""",
+    "an attempt's costs are those of its calls": """
+        SELECT 'attempt ' || c.job_id || '/' || c.attempt, 'owes ' || c.total || ' but is not there'
+        FROM (SELECT job_id, attempt, sum(amount) AS total FROM transfer WHERE kind = 'cost'
+              GROUP BY job_id, attempt) AS c
+        LEFT JOIN attempt AS a ON a.job_id = c.job_id AND a.attempt = c.attempt
+        WHERE a.job_id IS NULL
+        UNION ALL
+        -- One that was given up for lost may tell later what it had called.
+        SELECT 'attempt ' || a.job_id || '/' || a.attempt,
+               'calls of ' || a.platform_cost || ' but owes ' || coalesce(c.total, 0)
+        FROM attempt AS a LEFT JOIN (
+            SELECT job_id, attempt, sum(amount) AS total FROM transfer WHERE kind = 'cost'
+            GROUP BY job_id, attempt
+        ) AS c ON c.job_id = a.job_id AND c.attempt = a.attempt
+        WHERE a.outcome <> 'lost' AND a.platform_cost <> coalesce(c.total, 0)""",
     "held = holds of open jobs": """
         SELECT 'account ' || a.id, 'balance of ' || a.balance || ' but open holds of '
                || coalesce(o.total, 0)
@@ -72,16 +122,25 @@ CHECKS: dict[str, LiteralString] = {
             SELECT tenant_id, sum(hold) AS total FROM open_job GROUP BY tenant_id
         ) AS o ON o.tenant_id = a.tenant_id
         WHERE a.kind = 'held' AND a.balance <> coalesce(o.total, 0)""",
+    "a budget holds what its open jobs hold, and has not spent less than nothing": """
+        SELECT 'budget ' || b.id, 'spent ' || b.spent || ', held ' || b.held
+               || ' but open holds of ' || coalesce(o.total, 0)
+        FROM budget AS b LEFT JOIN (
+            SELECT p.id, j.tenant_id, sum(j.hold) AS total
+            FROM open_job AS j, LATERAL unnest(string_to_array(j.budgets, ' ')) AS p (id)
+            GROUP BY p.id, j.tenant_id
+        ) AS o ON o.id = b.id AND o.tenant_id = b.tenant_id
+        WHERE b.held <> coalesce(o.total, 0) OR b.spent < 0""",
     "balance = sum of transfers, and not below zero": """
-        SELECT 'account ' || a.id, 'balance of ' || a.balance || ' but transfers sum to '
-               || coalesce(s.total, 0)
+        SELECT 'account ' || a.id, 'balance of ' || a.balance || ', transfers sum to '
+               || coalesce(s.total, 0) || ', may owe ' || a.overdraft
         FROM account AS a LEFT JOIN (
             SELECT id, sum(amount) AS total FROM (
                 SELECT credit AS id, amount FROM transfer
                 UNION ALL SELECT debit, -amount FROM transfer
             ) AS sides GROUP BY id
         ) AS s ON s.id = a.id
-        WHERE a.balance <> coalesce(s.total, 0) OR a.balance < 0""",
+        WHERE a.balance <> coalesce(s.total, 0) OR a.balance < -a.overdraft""",
     "each tenant has a wallet and a held account": """
         SELECT 'tenant ' || t.id, 'has ' || count(a.id) || ' accounts, not 2'
         FROM tenant AS t LEFT JOIN account AS a ON a.tenant_id = t.id

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from app.accounts.store import create_key, create_tenant, find_key, find_tenant, key_hash
+from app.accounts.store import create_key, find_key
+from app.accounts.tenants import create_tenant, find_tenant
 from app.db.connect import Connection
 from app.ledger.store import add_credit
 from app.money import NANOS
@@ -34,7 +35,7 @@ def ensure_demo(connection: Connection, home: Path) -> str:
         if tenant_id is None:
             tenant_id = create_tenant(connection, TENANT)
             add_credit(connection, tenant_id, CREDIT, "demo credit")
-        if key is None or find_key(connection, key_hash(key)) is None:
+        if key is None or find_key(connection, key) is None:
             key = create_key(connection, tenant_id, TENANT).key
             write_private(key_path(home), key)
     return key

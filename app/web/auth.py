@@ -1,30 +1,51 @@
-"""Who calls. Every header that can carry a key goes through `authenticate`."""
+"""Who calls, and whether they may. Every header that can carry a credential goes through
+`authenticate`."""
+
+from collections.abc import Callable
 
 from flask import g, request
 
 from app.accounts.keys import Principal
-from app.errors import Unauthorized
+from app.errors import Forbidden, Unauthorized
 from app.web.front import Front
 
-MAX_KEY = 512
+MAX_CREDENTIAL = 8192
+Guard = Callable[[Front], None]
 
 
 def authenticate(front: Front) -> None:
     """Puts the caller's principal into `g`. Raises Unauthorized."""
     header = request.headers.get("Authorization", "")
-    scheme, _, key = header.partition(" ")
+    scheme, _, credential = header.partition(" ")
     if header and scheme.lower() != "bearer":
         raise Unauthorized("The Authorization header must read: Bearer YOUR_API_KEY.")
-    key = key.strip() if header else request.headers.get("x-api-key", "").strip()
-    if not key:
+    credential = credential.strip() if header else request.headers.get("x-api-key", "").strip()
+    if not credential:
         raise Unauthorized("No API key: send it as Authorization: Bearer, or as x-api-key.")
-    principal = front.keys.principal(key) if len(key) <= MAX_KEY else None
+    principal = front.keys.principal(credential) if len(credential) <= MAX_CREDENTIAL else None
     if principal is None:
         raise Unauthorized("Invalid API key provided.")
-    g.principal = principal
+    g.principal, g.credential = principal, credential
+
+
+def needs(scope: str) -> Guard:
+    """A guard that lets pass whoever has `scope`. It raises Unauthorized or Forbidden."""
+
+    def guard(front: Front) -> None:
+        authenticate(front)
+        if scope not in caller().scopes:
+            raise Forbidden(f"This key lacks the scope {scope!r}.")
+
+    return guard
 
 
 def caller() -> Principal:
     """The principal of the request in hand."""
     principal: Principal = g.principal
     return principal
+
+
+def credential() -> str:
+    """The credential that the request in hand came with."""
+    text: str = g.credential
+    return text

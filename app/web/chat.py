@@ -4,28 +4,33 @@ import hashlib
 import re
 from dataclasses import dataclass, replace
 
-import gevent
 import orjson
 from flask import Blueprint, Response, after_this_request, request
 from pydantic import ValidationError
 
+from app.accounts.keys import Principal
 from app.catalogue.model import Model
-from app.errors import BodyTooSlow, InvalidRequest, ModelNotFound, TooLarge, UnsupportedEncoding
+from app.catalogue.tokens import estimate_tokens
+from app.errors import Forbidden, InvalidRequest, ModelNotFound
 from app.events.log import QUEUED
 from app.ids import new_id
 from app.jobs.model import Door, Draft, Lane
 from app.web.auth import caller
+from app.web.body import idempotency_key, read_body
+from app.web.delivery import forgetting, unless_deleted
 from app.web.front import Front
+from app.web.limits import admit
 from app.web.openai_stream import ChunkStream
-from app.web.present import job_object, urls
+from app.web.present import answer_headers, job_object, urls
 from app.web.problems import invalid
 from app.web.schemas.chat import ChatRequest
 from app.web.sse import stream_response
 from app.web.waiting import answer_when_done
 
 APP_ID_MAX = 128
-BODY_TIMEOUT_S = 15.0
-IDEMPOTENCY_KEY_MAX = 255
+DEFAULT_ANSWER_TOKENS = 512
+"""What is reserved of the day's tokens for an answer whose length the client does not bound."""
+
 NOT_HERE = (
     "emotion_tracking", "memory", "lunes", "include_references", "include_web_chat",
 )  # fmt: skip
@@ -61,20 +66,23 @@ def chat_routes(front: Front) -> Blueprint:
         draft = _draft(front, asked, models, wish, body)
         tail = front.tail(draft.id, draft.tenant_id, QUEUED)
         try:
-            job_id = front.jobs.admit(draft)
+            admission = admit(front, draft)
         except BaseException:
             tail.close()
             raise
-        if job_id != draft.id:
+        if admission.job_id != draft.id:
             tail.close()
-            draft = replace(draft, id=job_id)
+            draft = replace(draft, id=admission.job_id)
             return _replay(front, draft, wish, include_usage(asked))
         leave = asked.option("cancel_on_disconnect") is not False and wish.door != "background"
         if wish.door == "stream":
-            chunks = ChunkStream(tail, draft, include_usage(asked), leave, request.environ)
+            chunks = ChunkStream(
+                tail, draft, include_usage(asked), leave, request.environ, forgetting(front, draft)
+            )
             return stream_response(chunks.started(), answer_headers(draft.id))
         if wish.door == "sync" or wish.wait_s is not None:
-            done = answer_when_done(front, tail, wish.wait_s, leave, request.environ)
+            forget = forgetting(front, draft)
+            done = answer_when_done(front, tail, wish.wait_s, leave, request.environ, forget)
             if done is not None:
                 return _json(done, 200, answer_headers(draft.id))
         tail.close()
@@ -91,6 +99,7 @@ def include_usage(asked: ChatRequest) -> bool:
 def _replay(front: Front, draft: Draft, wish: Wish, usage: bool) -> Response:
     """Answers from the job that an Idempotency-Key stands for: a stream attaches to it, a client
     that waits waits for it. It is not this client's to cancel."""
+    unless_deleted(front, draft)
 
     @after_this_request
     def mark(response: Response) -> Response:
@@ -101,33 +110,15 @@ def _replay(front: Front, draft: Draft, wish: Wish, usage: bool) -> Response:
         return accepted(front, draft, wish)
     tail = front.tail(draft.id, draft.tenant_id, QUEUED)
     if wish.door == "stream":
-        chunks = ChunkStream(tail, draft, usage, False, request.environ)
+        chunks = ChunkStream(tail, draft, usage, False, request.environ, forgetting(front, draft))
         frames = chunks.started(tail.stored() or tail.catch_up())
         return stream_response(frames, answer_headers(draft.id))
     tail.catch_up()
-    done = answer_when_done(front, tail, wish.wait_s, False, request.environ)
+    forget = forgetting(front, draft)
+    done = answer_when_done(front, tail, wish.wait_s, False, request.environ, forget)
     if done is None:
         return accepted(front, draft, wish)
     return _json(done, 200, answer_headers(draft.id))
-
-
-def read_body(front: Front) -> bytes:
-    """The request's body. Raises TooLarge, BodyTooSlow and UnsupportedEncoding."""
-    if request.headers.get("Content-Encoding", "identity") != "identity":
-        raise UnsupportedEncoding("Compressed request bodies are not read; send plain JSON.")
-    limit = front.settings.body_limit
-    if (request.content_length or 0) > limit:
-        raise TooLarge(f"The body is over {limit} bytes.")
-    try:
-        with gevent.Timeout(BODY_TIMEOUT_S):
-            return request.get_data(cache=False)
-    except gevent.Timeout:
-        raise BodyTooSlow(f"The body did not arrive within {BODY_TIMEOUT_S:g} seconds.") from None
-
-
-def answer_headers(job_id: str) -> dict[str, str]:
-    """The headers by which a client finds its job again."""
-    return {"x-request-id": "req_" + job_id.removeprefix("job_"), "x-job-id": job_id}
 
 
 def accepted(front: Front, draft: Draft, wish: Wish) -> Response:
@@ -178,30 +169,38 @@ def _wish(asked: ChatRequest) -> Wish:
 
 
 def _draft(front: Front, asked: ChatRequest, models: list[Model], wish: Wish, body: bytes) -> Draft:
-    settings = front.settings
-    principal = caller()
-    key = request.headers.get("Idempotency-Key")
-    if key is not None and not 1 <= len(key) <= IDEMPOTENCY_KEY_MAX:
-        raise InvalidRequest(
-            f"An Idempotency-Key has 1 to {IDEMPOTENCY_KEY_MAX} characters.",
-            param="Idempotency-Key",
-        )
-    choices = asked.n or 1
+    settings, principal = front.settings, caller()
+    key = idempotency_key()
+    choices, tokens = asked.n or 1, asked.tokens_asked()
+    test, session = principal.mode == "test", asked.option("session_id") or None
+    if test and not all(model.builtin for model in models):
+        raise Forbidden("A test key runs only builtin models.", param="model")
+    answer_tokens = tokens or min(DEFAULT_ANSWER_TOKENS, models[0].spec.max_output)
     return Draft(
         id=new_id("job"),
         tenant_id=principal.tenant_id,
         key_id=principal.key_id,
-        app_id=request.headers.get("X-App-ID", "Unknown")[:APP_ID_MAX],
+        app_id=_app_id(principal),
         kind="chat.completion",
         lane=wish.lane,
         door=wish.door,
         model=asked.model or front.catalogue.default,
         request=body.decode(),
         metadata=orjson.dumps(asked.metadata).decode() if asked.metadata else None,
-        hold=max(m.hold(len(body), asked.tokens_asked(), choices) for m in models),
+        hold=0 if test else max(m.hold(len(body), tokens, choices) for m in models),
         deadline_s=settings.total_timeout,
         backlog=settings.backlog(wish.lane),
         path="/chat/completions",
         idempotency_key=key,
         body_hash=hashlib.sha256(body).hexdigest() if key is not None else None,
+        reserved=estimate_tokens(body) + answer_tokens * choices,
+        session=session,
+        # A conversation at work, or an open stream that belongs to none.
+        holds_session=wish.door == "stream" or (wish.door == "sync" and session is not None),
+        store=asked.store is not False,
     )
+
+
+def _app_id(principal: Principal) -> str:
+    named = request.headers.get("X-App-ID", "").strip() or principal.app_id or "Unknown"
+    return named[:APP_ID_MAX]

@@ -1,15 +1,13 @@
 """Which guard stands before which blueprint. A blueprint that is not in the table does not start,
 so that a route is never open by oversight."""
 
-from collections.abc import Callable
 from functools import partial
 
 from flask import Blueprint, Flask
 
-from app.web.auth import authenticate
+from app.web.auth import Guard, authenticate, needs
 from app.web.front import Front
-
-Guard = Callable[[Front], None]
+from app.web.limits import tell_limits
 
 
 def nobody(_: Front) -> None:
@@ -17,18 +15,30 @@ def nobody(_: Front) -> None:
 
 
 GUARDS: dict[str, Guard] = {
-    "chat": authenticate,
-    "jobs": authenticate,
-    "models": authenticate,
+    "admin": needs("admin"),
+    "admin_money": needs("admin"),
+    "billing": needs("billing"),
+    "budgets": needs("manage"),
+    "chat": needs("inference"),
+    "data": needs("manage"),
+    "jobs": needs("inference"),
+    "keys": needs("manage"),
+    "models": needs("inference"),
     "operations": nobody,
     "public": nobody,
+    "session": authenticate,
+    "sessions": nobody,
+    "usage": needs("billing"),
+    "webhooks": needs("manage"),
 }
 
 
 def guard(app: Flask, front: Front, blueprints: list[Blueprint]) -> None:
-    """Registers blueprints behind their guards. Raises KeyError for one without an entry."""
+    """Registers blueprints behind their guards; answers to those who passed one tell their limits.
+    Raises KeyError for a blueprint without an entry."""
     for blueprint in blueprints:
         stands_before = GUARDS[blueprint.name]
         if stands_before is not nobody:
             blueprint.before_request(partial(stands_before, front))
+            blueprint.after_request(partial(tell_limits, front))
         app.register_blueprint(blueprint)

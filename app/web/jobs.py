@@ -12,7 +12,9 @@ from app.ids import is_job_id
 from app.jobs.model import STATUS, JobRow
 from app.jobs.tail import Tail
 from app.web.auth import caller
+from app.web.delivery import Forget, forgetting, when_sent
 from app.web.front import Front
+from app.web.posting import answered
 from app.web.present import job_object, native_frame, queued_frame
 from app.web.sse import PING_S, TICK_S, client_gone, stream_response
 
@@ -43,7 +45,7 @@ def job_routes(front: Front) -> Blueprint:
 
     @routes.get("/<job_id>")
     def get_job(job_id: str) -> Response:
-        return _json(job_object(front.jobs.find(job_id, caller().tenant_id)))
+        return _shown(front, front.jobs.find(job_id, caller().tenant_id))
 
     @routes.get("/<job_id>/attempts")
     def list_attempts(job_id: str) -> Response:
@@ -53,26 +55,42 @@ def job_routes(front: Front) -> Blueprint:
     @routes.post("/<job_id>/cancel")
     def cancel_job(job_id: str) -> Response:
         job = front.jobs.find(job_id, caller().tenant_id)
-        tail = front.tail(job.id, job.tenant_id, QUEUED)
-        try:
-            front.jobs.cancel(job)
-            until = time.monotonic() + CANCEL_WAIT_S
-            tail.catch_up()
-            while job.finished_s is None and not tail.ended and time.monotonic() < until:
-                tail.wait(until - time.monotonic())
-        finally:
-            tail.close()
-        return _json(job_object(front.jobs.find(job_id, job.tenant_id)))
+        if not job.store:
+            # A kept answer would keep what is not to be stored; cancelling twice does no harm.
+            return _shown(front, _cancelled(front, job))
+        return answered(front, lambda: (200, job_object(_cancelled(front, job))))
 
     @routes.get("/<job_id>/events")
     def job_events(job_id: str) -> Response:
         last = _place()
         job = front.jobs.find(job_id, caller().tenant_id)
         tail = front.tail(job.id, job.tenant_id, last or QUEUED)
-        frames = _frames(tail, job, last is None or last < QUEUED, request.environ)
+        from_start = last is None or last < QUEUED
+        frames = _frames(tail, job, from_start, request.environ, forgetting(front, job))
         return stream_response(frames, {"x-job-id": job.id})
 
     return routes
+
+
+def _cancelled(front: Front, job: JobRow) -> JobRow:
+    """The job after it was asked to end and given a moment to."""
+    tail = front.tail(job.id, job.tenant_id, QUEUED)
+    try:
+        front.jobs.cancel(job)
+        until = time.monotonic() + CANCEL_WAIT_S
+        tail.catch_up()
+        while job.finished_s is None and not tail.ended and time.monotonic() < until:
+            tail.wait(until - time.monotonic())
+    finally:
+        tail.close()
+    return front.jobs.find(job.id, job.tenant_id)
+
+
+def _shown(front: Front, job: JobRow) -> Response:
+    """A job as it is now. One that is not to be stored is forgotten once its end has been shown."""
+    if job.finished_s is not None and job.forgotten_s is None:
+        when_sent(forgetting(front, job))
+    return _json(job_object(job))
 
 
 def _json(body: object) -> Response:
@@ -103,14 +121,17 @@ def _states() -> list[str] | None:
 
 
 def _frames(
-    tail: Tail, job: JobRow, from_start: bool, environ: dict[str, object]
+    tail: Tail, job: JobRow, from_start: bool, environ: dict[str, object], forget: Forget | None
 ) -> Iterator[bytes]:
     try:
         if from_start:
             yield queued_frame(job)
         events: list[Event] = tail.catch_up()
+        if not events and job.finished_s is not None:
+            events = tail.stored()
         silent_since = time.monotonic()
         while True:
+            there = forget is not None and tail.ended and not client_gone(environ)
             if events:
                 yield b"".join([native_frame(event) for event in events])
                 silent_since = time.monotonic()
@@ -118,6 +139,8 @@ def _frames(
                 yield b": ping\n\n"
                 silent_since = time.monotonic()
             if tail.ended:
+                if forget is not None and there:
+                    forget()
                 return
             events = tail.wait(TICK_S)
             if not events and client_gone(environ):

@@ -12,9 +12,10 @@ from typing import Any
 import orjson
 
 from app.errors import Cancelled
-from app.events.log import Event
+from app.events.log import TERMINAL, Event
 from app.jobs.model import Draft
 from app.jobs.tail import Tail
+from app.web.delivery import Forget, when_sent
 from app.web.problems import from_job_error
 from app.web.sse import PING_S, TICK_S, client_gone
 
@@ -23,35 +24,47 @@ PING = b": ping\n"
 
 
 class ChunkStream:
-    """The chunks of one job. `leave`: cancel the job if the client goes before the end."""
+    """The chunks of one job. `leave`: cancel the job if the client goes before the end. `forget` is
+    called once the end has been sent."""
 
     def __init__(
         self, tail: Tail, draft: Draft, usage: bool, leave: bool,
-        environ: dict[str, Any],
+        environ: dict[str, Any], forget: Forget | None = None,
     ) -> None:  # fmt: skip
         self._tail, self._draft = tail, draft
         self._usage, self._leave, self._environ = usage, leave, environ
         self._head = self._rest = b""
         self._sent_text = False
         self._over = False
+        self._forget, self._delivers = forget, False
 
     def started(self, told: Sequence[Event] = ()) -> Iterator[bytes]:
         """The frames, those of the events in `told` first, once one of them or ten seconds of
         silence are there. A job that fails before its first token raises here, so that the client
         gets a status and not a stream."""
-        first = [event for event in told if not self._begins(event)]
+        first: list[Event] = []
+        self._hold(first, told)
         try:
             until = time.monotonic() + PING_S
             while not self._over_or_spoken(first) and time.monotonic() < until:
-                first += [e for e in self._tail.wait(TICK_S) if not self._begins(e)]
+                self._hold(first, self._tail.wait(TICK_S))
                 if not first and self._left():
                     break
             if first and first[0].name != "delta" and first[-1].name in ("failed", "expired"):
+                when_sent(self._forget)
                 raise from_job_error(_error_in(first[-1].data))
         except BaseException:
             self._tail.close()
             raise
         return self._frames(first)
+
+    def _hold(self, first: list[Event], events: Sequence[Event]) -> None:
+        """Adds events to those that are not sent yet: what they discard is not sent at all."""
+        for event in events:
+            if event.name in ("restarted", "snapshot"):
+                first.clear()
+            if not self._begins(event):
+                first.append(event)
 
     def _over_or_spoken(self, first: list[Event]) -> bool:
         return self._tail.ended or any(event.name != "usage" for event in first)
@@ -79,6 +92,8 @@ class ChunkStream:
     def _frames(self, events: list[Event]) -> Iterator[bytes]:
         try:
             yield from self._all(events)
+            if self._forget is not None and self._delivers:
+                self._forget()
         except GeneratorExit:
             # The server closes the generator when a write has failed: the client has left.
             self._cancel()
@@ -106,6 +121,8 @@ class ChunkStream:
         name, data = event.name, event.data
         if self._over:
             return b""
+        if self._forget is not None and name in TERMINAL:
+            self._delivers = not client_gone(self._environ)
         if name == "delta":
             self._sent_text = True
             if not self._head:

@@ -27,8 +27,14 @@ def job_object(job: JobRow) -> dict[str, Any]:
         "error": job.error,
         "usage": job.usage,
         "metadata": job.metadata or {},
+        "content_deleted_at": None if job.forgotten_s is None else int(job.forgotten_s),
         "urls": urls(job.id),
     }
+
+
+def answer_headers(job_id: str) -> dict[str, str]:
+    """The headers by which a client finds its job again."""
+    return {"x-request-id": "req_" + job_id.removeprefix("job_"), "x-job-id": job_id}
 
 
 def urls(job_id: str) -> dict[str, str]:

@@ -40,6 +40,8 @@ def problem(error: MoonpoolError, headers: dict[str, str] | None = None) -> Resp
         if error.status == errors.RateLimited.status:
             body["retry_after"] = error.retry_after
             answer.data = orjson.dumps(body)
+    if error.should_retry is not None:
+        answer.headers["x-should-retry"] = "true" if error.should_retry else "false"
     if error.status == errors.Unauthorized.status:
         answer.headers["WWW-Authenticate"] = 'Bearer realm="moonpool"'
     for name, value in (headers or {}).items():

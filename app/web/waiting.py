@@ -5,18 +5,20 @@ from typing import Any
 
 from app.errors import Cancelled
 from app.jobs.tail import Tail
+from app.web.delivery import Forget, refuse_deleted, when_sent
 from app.web.front import Front
 from app.web.problems import from_job_error
 from app.web.sse import TICK_S, client_gone
 
 
 def answer_when_done(
-    front: Front, tail: Tail, wait_s: float | None, leave: bool, environ: dict[str, Any]
-) -> bytes | None:
+    front: Front, tail: Tail, wait_s: float | None, leave: bool, environ: dict[str, Any],
+    forget: Forget | None = None,
+) -> bytes | None:  # fmt: skip
     """The completion as JSON once the job has ended; None if that took longer than `wait_s`.
 
-    If the client goes away meanwhile and `leave` is set, the job is cancelled. Raises the error
-    of a job that failed.
+    If the client goes away meanwhile and `leave` is set, the job is cancelled. `forget` is called
+    once how the job ended has been sent. Raises the error of a job that failed.
     """
     until = None if wait_s is None else time.monotonic() + wait_s
     try:
@@ -27,13 +29,18 @@ def answer_when_done(
             if not tail.wait(left) and leave and client_gone(environ):
                 tail.cancel()
                 leave = False
-        return tail.result or _stored(front, tail)
+        return _ended(front, tail, forget)
     finally:
         tail.close()
 
 
-def _stored(front: Front, tail: Tail) -> bytes:
+def _ended(front: Front, tail: Tail, forget: Forget | None) -> bytes:
+    if tail.result is not None:
+        when_sent(forget)
+        return tail.result
     job = front.jobs.find(tail.job_id, tail.tenant_id)
+    refuse_deleted(job)
+    when_sent(forget)
     if job.body is not None and job.state in ("completed", "cancelled"):
         return job.body.encode()
     if job.state == "cancelled":

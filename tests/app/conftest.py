@@ -14,6 +14,7 @@ from psycopg import sql
 from app.db.connect import Connection, connect, line_connection
 from app.events.hub import Hub
 from app.events.publish import JobLog, Publisher
+from app.limits.limiter import Limiter
 from app.redis import Wire
 from app.settings import Settings
 from app.stack.redis import Redis
@@ -80,6 +81,14 @@ def wire(gevent_sockets: None, redis: str) -> Iterator[Wire]:
     opened = Wire(redis)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def limiter(gevent_sockets: None, redis: str) -> Iterator[Limiter]:
+    """A door's limiter, whose buckets have used nothing yet."""
+    made = Limiter(redis, lambda name, day: 0)
+    yield made
+    made.close()
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from typing import Any
 
 from psycopg import sql
 
-from app.accounts.store import create_tenant
+from app.accounts.tenants import create_tenant
 from app.db.connect import Connection
 from app.ids import new_id
 from app.jobs import store
@@ -17,7 +17,8 @@ LANE: Lane = "interactive"
 
 TABLES = (
     "open_job", "job", "result", "attempt", "transfer", "turn", "worker", "api_key", "account",
-    "tenant", "idempotency",
+    "tenant", "idempotency", "idempotent_answer", "audit", "budget", "webhook_event",
+    "console_user", "app", "price", "webhook_delivery", "webhook_endpoint",
 )  # fmt: skip
 
 
@@ -89,6 +90,11 @@ def running(
     claimed = claim_one(connection, owner)
     assert claimed.id == job_id
     return claimed
+
+
+def voided(connection: Connection, *how: Any) -> list[str]:
+    """The ids of the jobs that `store.void` ended."""
+    return [ended.job_id for ended in store.void(connection, *how)]
 
 
 def outcome(

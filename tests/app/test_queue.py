@@ -15,7 +15,16 @@ from kombu.transport.memory import Transport
 from kombu.utils.json import dumps
 
 import app.redis
-from app.queue import BELL_IDS, LANES, RING_TIMEOUT_S, Bell, Task, bell_message, worker_config
+from app.queue import (
+    BELL_IDS,
+    CALL_TTL_S,
+    LANES,
+    RING_TIMEOUT_S,
+    Bell,
+    Task,
+    bell_message,
+    worker_config,
+)
 from app.redis import Wire
 from app.settings import Settings
 from app.stack.probe import redis_version
@@ -146,11 +155,13 @@ def test_rings_that_meet_go_together(settings: Settings) -> None:
 def test_the_worker_knows_every_task_by_its_name() -> None:
     import tasks.inference
     import tasks.upkeep
+    import tasks.webhooks
     from workers.main import app
 
     assert set(Task) <= set(app.tasks)
     assert app.tasks[Task.ANSWER].run is tasks.inference.answer.run
     assert app.tasks[Task.VERIFY_LEDGER].run is tasks.upkeep.verify_ledger.run
+    assert app.tasks[Task.DELIVER_WEBHOOKS].run is tasks.webhooks.deliver.run
     assert {q.name for q in app.conf.task_queues} == set(LANES)
 
 
@@ -200,3 +211,38 @@ def test_a_redis_that_went_and_came_back_is_rung_again(folder: Path) -> None:
     with running(program, lambda: redis_version(place.redis) is not None):
         assert bell.ring_now("batch", ["job_c"])
         assert waiting(place.redis, "batch") == 2
+
+
+def test_a_call_lands_in_its_lane_as_a_message_without_arguments(settings: Settings) -> None:
+    assert Bell(settings.redis).call(Task.DELIVER_WEBHOOKS, "system")
+    with Connection(settings.broker) as connection:
+        queue = Queue("system", Exchange("system"), routing_key="system")
+        message = queue(connection.default_channel).get(no_ack=True)
+    assert isinstance(message, Message)
+    assert message.headers["task"] == "webhooks.deliver"
+    assert message.headers["argsrepr"] == "()"
+    args, kwargs, _ = message.payload
+    assert (args, kwargs) == ([], {})
+
+
+def test_calls_do_not_pile_up_until_one_is_answered(settings: Settings) -> None:
+    bell = Bell(settings.redis)
+    assert [bell.call(Task.DELIVER_WEBHOOKS, "system") for _ in range(3)] == [True, False, False]
+    assert waiting(settings.redis, "system") == 1
+    bell.answered(Task.DELIVER_WEBHOOKS)
+    assert Bell(settings.redis).call(Task.DELIVER_WEBHOOKS, "system")
+    assert waiting(settings.redis, "system") == 2
+
+
+def test_a_call_that_nobody_answers_is_made_again_after_a_while(settings: Settings) -> None:
+    Bell(settings.redis).call(Task.DELIVER_WEBHOOKS, "system")
+    wire = Wire(settings.redis)
+    [left_s] = wire.call(("TTL", "called:webhooks.deliver"))
+    wire.close()
+    assert 0 < left_s <= CALL_TTL_S
+
+
+def test_a_call_without_redis_is_not_taken_and_raises_nothing(tmp_path: Path) -> None:
+    bell = Bell(Settings(redis_url="redis://127.0.0.1:1/0", data_dir=tmp_path).redis)
+    assert not bell.call(Task.DELIVER_WEBHOOKS, "system")
+    bell.answered(Task.DELIVER_WEBHOOKS)

@@ -8,7 +8,15 @@ from pydantic import ValidationError
 
 from app.queue import LANES
 from app.redis import Wire
-from app.settings import SOCKET_PATH_MAX, Settings, child_environment, override, secret, settings
+from app.settings import (
+    SOCKET_PATH_MAX,
+    Settings,
+    child_environment,
+    listed,
+    override,
+    secret,
+    settings,
+)
 
 
 def test_reads_its_prefix_only(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,3 +116,31 @@ def test_a_secret_is_the_variable_or_its_file(
     held.unlink()
     with pytest.raises(OSError, match="key"):
         secret("MOON_TEST_KEY")
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"jwt_issuers": "https://a"}, "MOONPOOL_JWT_AUDIENCES"),
+        ({"jwt_issuers": "https://a", "jwt_audiences": " , "}, "MOONPOOL_JWT_AUDIENCES"),
+        ({"jwt_issuers": "a.example", "jwt_audiences": "x"}, "MOONPOOL_JWT_ISSUERS"),
+        (
+            {
+                "jwt_issuers": "https://a,https://b",
+                "jwt_audiences": "x",
+                "jwt_jwks_url": "http://k",
+            },
+            "MOONPOOL_JWT_JWKS_URL",
+        ),
+        ({"jwt_jwks_url": "http://k"}, "MOONPOOL_JWT_JWKS_URL"),
+        (
+            {"jwt_issuers": "https://a", "jwt_audiences": "x", "jwt_jwks_url": "file:///etc/keys"},
+            "MOONPOOL_JWT_JWKS_URL",
+        ),
+        ({"jwt_tenant_claim": ""}, "jwt_tenant_claim"),
+    ],
+)
+def test_jwt_settings_that_do_not_fit_are_refused(values: dict[str, str], named: str) -> None:
+    with pytest.raises(ValidationError, match=named):
+        Settings.model_validate(values)
+    assert listed(" a, ,b ,") == ("a", "b")

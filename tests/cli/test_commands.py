@@ -21,7 +21,14 @@ NESTED = [
     ("keys", "create"),
     ("keys", "list"),
     ("keys", "revoke"),
+    ("keys", "rotate"),
+    ("tenants", "create"),
+    ("tenants", "list"),
+    ("tenants", "set"),
     ("credit", "add"),
+    ("credit", "debit"),
+    ("credit", "refund"),
+    ("credit", "reverse"),
     ("ledger", "verify"),
 ]
 
@@ -54,7 +61,9 @@ def test_every_command_explains_itself(
     assert len(lines[2].strip()) > 10
 
 
-@pytest.mark.parametrize("words", [("up",), ("demo",), ("doctor",), ("status",), ("keys",)])
+@pytest.mark.parametrize(
+    "words", [("up",), ("demo",), ("doctor",), ("status",), ("keys",), ("tenants",)]
+)
 def test_help_has_examples(capsys: pytest.CaptureFixture[str], words: tuple[str, ...]) -> None:
     _, out, _ = run(capsys, *words, "--help")
     assert "Examples:" in out
@@ -88,7 +97,15 @@ def test_every_procfile_line_is_a_program_that_is_there() -> None:
         ("keys", "create"),
         ("keys", "list"),
         ("keys", "revoke", "key_1"),
+        ("keys", "rotate", "key_1"),
+        ("tenants", "create", "acme"),
+        ("tenants", "list"),
+        ("tenants", "set", "acme", "--disable"),
+        ("audit",),
         ("credit", "add", "1"),
+        ("credit", "debit", "1"),
+        ("credit", "refund", "job_1"),
+        ("credit", "reverse", "ent_1"),
         ("ledger", "verify"),
     ],
 )
@@ -110,6 +127,9 @@ def test_without_a_stack_it_is_3(
         ("up", "--procfile", "/no/such/file"),
         ("credit", "add", "-1"),
         ("credit", "add", "lots"),
+        ("tenants", "create", "acme", "--tier", "no-such-tier"),
+        ("tenants", "set", "acme"),
+        ("tenants", "set", "acme", "--postpaid-limit", "-1"),
         ("credit", "add", "0.0000000001"),
         ("worker", "fast"),
         ("keys", "revoke"),

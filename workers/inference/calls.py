@@ -40,7 +40,8 @@ class Way:
 
 @dataclass(slots=True)
 class Calls:
-    """Makes the calls of one attempt and notes each in `made`, as `/attempts` shows them."""
+    """Makes the calls of one attempt and notes each in `made`, as `/attempts` shows them; `tried`
+    holds the way of each."""
 
     settings: Settings
     providers: Providers
@@ -48,6 +49,7 @@ class Calls:
     request: dict[str, Any]
     attempt: int
     made: list[dict[str, Any]] = field(default_factory=list)
+    tried: list[Way] = field(default_factory=list)
     answered: Way | None = None
     first_token_s: float | None = None
     usage: dict[str, Any] | None = None
@@ -104,6 +106,7 @@ class Calls:
         if step.wait_s:
             gevent.sleep(step.wait_s)
         way, settings = self.ways[step.index], self.settings
+        self.tried.append(way)
         self.made.append({
             "provider": way.route.provider,
             "model": way.route.model,

@@ -4,23 +4,25 @@ Bells and the process's own regular look both end in `answer`, which claims as m
 are slots for; the slots bound what runs at once.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import gevent
 from gevent.lock import BoundedSemaphore
 
 from app.catalogue.load import catalogue
+from app.catalogue.model import PriceEntry
 from app.db.connect import Connection
 from app.db.group import GroupCommit, GroupFailed
 from app.events.publish import JobLog, Publisher
 from app.ids import new_id
 from app.jobs import store
-from app.jobs.model import Claimed, Outcome
+from app.jobs.model import Claimed, HandedBack, Outcome
 from app.queue import Bell
 from app.settings import Settings
 from app.telemetry import log
+from workers.inference.relay import Relay
 from workers.inference.run import Attempt, Cancelled, Ended, Lost, Parts, Released
 from workers.providers.registry import Providers
 
@@ -28,12 +30,31 @@ SETTLE_RETRY_S = (0.2, 0.5, 1.0, 2.0)
 REFUSALS_MAX = 4
 
 
+class Run(Protocol):
+    """What runs one attempt of a job: `Attempt` answers a client, a chore does the house's work."""
+
+    @property
+    def job(self) -> Claimed: ...
+
+    @property
+    def relay(self) -> Relay: ...
+
+    def run(self) -> Ended: ...
+
+    def tell(self, outcome: Outcome) -> None: ...
+
+    def without_answer(self, outcome: Outcome) -> None: ...
+
+
+Runner = Callable[[Parts, Claimed], Run]
+
+
 @dataclass(slots=True)
 class Running:
     """A job in this process. `calling` until its provider calls are over: only so long may it be
     thrown an exception, and only one."""
 
-    attempt: Attempt
+    attempt: Run
     greenlet: Any = None
     calling: bool = True
     thrown: bool = False
@@ -51,9 +72,13 @@ class Running:
 
 
 class Desk:
-    """The jobs of one worker process."""
+    """The jobs of one worker process. `chores` run the kinds of jobs that they are named for;
+    `Attempt` runs all others."""
 
-    def __init__(self, settings: Settings, lane: str) -> None:
+    def __init__(
+        self, settings: Settings, lane: str, chores: Mapping[str, Runner] | None = None
+    ) -> None:
+        self._chores = chores or {}
         self.settings, self.lane, self.worker_id = settings, lane, new_id("wrk")
         self.running: dict[str, Running] = {}
         self.draining = False
@@ -68,7 +93,7 @@ class Desk:
         self._settles: GroupCommit[Outcome, bool] = GroupCommit(
             settings.postgres, "settle", lambda c, o: store.settle_group(c, self.worker_id, o)
         )
-        self._returns: GroupCommit[tuple[str, int, str, str], str | None] = GroupCommit(
+        self._returns: GroupCommit[tuple[HandedBack, str], str | None] = GroupCommit(
             settings.postgres, "requeue", _requeue_group
         )
 
@@ -88,6 +113,11 @@ class Desk:
                 break
             count -= wanted
         gevent.joinall(jobs)
+
+    @property
+    def prices(self) -> list[PriceEntry]:
+        """The prices that this process charges."""
+        return self._parts.catalogue.price_list()
 
     @property
     def free_slots(self) -> int:
@@ -134,7 +164,8 @@ class Desk:
             self._slots.release()
 
     def _start(self, job: Claimed) -> Any:
-        running = Running(Attempt(self._parts, job))
+        run = self._chores.get(job.kind, Attempt)
+        running = Running(run(self._parts, job))
         self.running[job.id] = running
         running.greenlet = gevent.spawn(self._run, running)
         return running.greenlet
@@ -149,13 +180,15 @@ class Desk:
             self.running.pop(job.id, None)
             self._give_slots(1)
 
-    def _finish(self, attempt: Attempt, ended: Ended) -> None:
+    def _finish(self, attempt: Run, ended: Ended) -> None:
         job = attempt.job
         if ended.outcome is not None:
             if self._until_committed(self._settles, ended.outcome, attempt.without_answer):
                 attempt.tell(ended.outcome)
-        elif ended.handed_back != "lost":
-            item = (job.id, job.attempt, ended.calls, ended.handed_back)
+        elif ended.handed_back != "lost" or any(ended.owed.values()):
+            # One that is lost is no longer ours to hand back, but what it called is still owed.
+            back = HandedBack(job.id, job.attempt, ended.calls, ended.owed)
+            item = (back, ended.handed_back)
             lane = self._until_committed(self._returns, item, None)
             if lane is not None:
                 self._bell.ring(lane, [job.id])
@@ -198,11 +231,8 @@ class Desk:
             running.throw(Lost)
 
 
-def _requeue_group(
-    connection: Connection, items: list[tuple[str, int, str, str]]
-) -> list[str | None]:
+def _requeue_group(connection: Connection, items: list[tuple[HandedBack, str]]) -> list[str | None]:
     lanes: dict[str, str] = {}
-    for outcome in {item[3] for item in items}:
-        jobs = [(job_id, attempt, calls) for job_id, attempt, calls, how in items if how == outcome]
-        lanes.update(store.requeue(connection, list(jobs), outcome))
-    return [lanes.get(item[0]) for item in items]
+    for outcome in {how for _, how in items}:
+        lanes.update(store.requeue(connection, [b for b, how in items if how == outcome], outcome))
+    return [lanes.get(back.id) for back, _ in items]

@@ -10,8 +10,10 @@ import psycopg
 from app.db.connect import Connection, connect
 from app.events.hub import Hub, on_message
 from app.jobs import store
+from app.jobs.model import HandedBack
 from app.jobs.service import control_channel
 from app.telemetry import log
+from app.usage.store import record_prices
 from workers.inference.desk import Desk
 
 BEAT_TIMEOUT_S = 5.0
@@ -78,13 +80,16 @@ class Heartbeat:
         """Hands back jobs that Postgres says are ours but that we do not have, twice in a row: a
         claim whose commit we never heard of."""
         strangers = {(job_id, at) for job_id, at, _ in owned if job_id not in self._desk.running}
-        lost = [(job_id, attempt, None) for job_id, attempt in strangers & self._strangers]
+        lost = [
+            HandedBack(job_id, attempt, None) for job_id, attempt in strangers & self._strangers
+        ]
         if lost:
-            store.requeue(self._open(), list(lost), "released")
+            store.requeue(self._open(), lost, "released")
         self._strangers = strangers
 
     def _sign_on(self) -> None:
         desk = self._desk
+        record_prices(self._open(), desk.prices)
         store.register_worker(
             self._open(), desk.worker_id, desk.lane, socket.gethostname(), os.getpid(),
             desk.settings.lease_seconds,

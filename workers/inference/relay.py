@@ -70,12 +70,16 @@ class Relay:
         """The seq of the terminal event to come: all that waits, `usage`, then itself."""
         return self._log.last_seq_after(2)
 
-    def ended(self, state: str, usage: bytes, error: bytes, result: bytes | None) -> None:
-        """Writes `usage` and the terminal event; call it after the commit."""
+    def ended(
+        self, state: str, usage: bytes, error: bytes, result: bytes | None, release: bytes
+    ) -> None:
+        """Writes `usage` and the terminal event, after the command `release`; call it after the
+        commit."""
         self._log.event("usage", usage)
         data = b'{"job_id":"%b","status":"%b","error":%b,"usage":%b}'
         self._log.event(state, data % (self._job.id.encode(), state.encode(), error, usage))
         self._log.result = result if self._quiet else None
+        self._log.release = release
         self._publisher.wrote(self._log)
 
     def flush(self) -> None:

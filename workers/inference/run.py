@@ -1,19 +1,21 @@
 """The story of one attempt of one job, from its claim to its terminal event."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import gevent
 import orjson
 
-from app.catalogue.model import Catalogue, Model
+from app.catalogue.model import Catalogue
 from app.errors import MoonpoolError
 from app.events.publish import Publisher
 from app.jobs.model import MAX_STRIKES, Claimed, EndState, Outcome
+from app.jobs.service import release
+from app.money import usd
 from app.settings import Settings
 from app.telemetry import log
-from workers.inference.account import NO_TOKENS, bill, told_or_estimated
+from workers.inference.account import NO_TOKENS, bill, call_costs, told_or_estimated
 from workers.inference.calls import AllFailed, Calls, Interrupted, ways_of
 from workers.inference.relay import Relay
 from workers.inference.request import provider_request
@@ -50,6 +52,7 @@ class Ended:
     outcome: Outcome | None
     handed_back: str = ""
     calls: str = "[]"
+    owed: dict[str, int] = field(default_factory=dict)
 
 
 class Attempt:
@@ -94,7 +97,11 @@ class Attempt:
 
     def tell(self, outcome: Outcome) -> None:
         """Writes the terminal event of an attempt that stands."""
-        self.relay.ended(outcome.state, self._usage, self._error, self._body)
+        used = outcome.prompt_tokens + outcome.completion_tokens
+        self.relay.ended(
+            outcome.state, self._usage, self._error, self._body,
+            release(self.job.reservation, used),
+        )  # fmt: skip
 
     def without_answer(self, outcome: Outcome) -> None:
         """Makes `outcome` a failure that costs nothing and holds nothing of what was said."""
@@ -103,6 +110,8 @@ class Attempt:
         self._error, self._usage, self._body = orjson.dumps(error), orjson.dumps(usage), None
         outcome.state, outcome.cost, outcome.body, outcome.calls = "failed", 0, None, "[]"
         outcome.error, outcome.usage = self._error.decode(), self._usage.decode()
+        outcome.prompt_tokens = outcome.cached_tokens = outcome.completion_tokens = 0
+        outcome.price = None
 
     def _answer(self) -> Ended:
         parts, job = self._parts, self.job
@@ -124,19 +133,22 @@ class Attempt:
 
     def _end(self, state: EndState, error: dict[str, Any] | None) -> Ended:
         job, calls = self.job, self._calls
-        answered = calls.answered.model if calls is not None and calls.answered else None
-        owes: Model | None = answered if state in ("completed", "cancelled") else None
+        answered = calls.answered if calls is not None else None
+        owes = answered if state in ("completed", "cancelled") else None
         usage = NO_TOKENS
         if calls is not None and answered is not None:
             usage = told_or_estimated(calls.usage, job.request, self.relay.text())
-        elif state == "cancelled" and calls is not None and calls.made:
+        elif state == "cancelled" and calls is not None and calls.tried:
             # Its call was under way, so the prompt has been read.
-            owes = calls.ways[0].model
+            owes = calls.tried[-1]
             usage = told_or_estimated(None, job.request, "")
         now = time.monotonic()
         first = calls.first_token_s if calls is not None else None
         ttft_ms = None if first is None else job.age_ms + (first - self._began) * 1000
-        billed = bill(usage, owes, job.hold, job.age_ms + (now - self._began) * 1000, ttft_ms)
+        billed = bill(
+            usage, owes.model if owes else None, job.hold,
+            job.age_ms + (now - self._began) * 1000, ttft_ms, owes.route if owes else None,
+        )  # fmt: skip
         self._usage = orjson.dumps(billed.usage)
         self._error = orjson.dumps(error)
         choices = self.relay.choices()
@@ -152,7 +164,13 @@ class Attempt:
                 error=self._error.decode() if error else None,
                 usage=self._usage.decode(),
                 cost=billed.cost,
+                owed=self._owed(),
                 calls=self._made(),
+                prompt_tokens=billed.prompt_tokens,
+                cached_tokens=billed.cached_tokens,
+                completion_tokens=billed.completion_tokens,
+                provider=answered.route.provider if answered else None,
+                price=billed.price_version,
             )
         )
 
@@ -169,7 +187,19 @@ class Attempt:
 
     def _hand_back(self, how: str) -> Ended:
         self.relay.flush()
-        return Ended(None, how, self._made())
+        owed = self._owed()
+        return Ended(None, how, self._made(), owed)
+
+    def _owed(self) -> dict[str, int]:
+        """What the calls made so far owe each provider; notes it in them too."""
+        owed: dict[str, int] = {}
+        if self._calls is not None:
+            text = self.relay.text()
+            for call, way in zip(self._calls.made, self._calls.tried, strict=True):
+                nanos = call_costs(call, way.model, way.route, self.job.request, text)
+                call["platform_cost_usd"] = usd(nanos)
+                owed[way.route.provider] = owed.get(way.route.provider, 0) + nanos
+        return owed
 
     def _made(self) -> str:
         return orjson.dumps(self._calls.made if self._calls else []).decode()

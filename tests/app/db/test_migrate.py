@@ -10,7 +10,7 @@ from app.db.connect import connect
 from app.db.migrate import migrate, pending
 from tests.conftest import other_database
 
-NAMES = ["0001_tenants_and_ledger.sql", "0002_jobs.sql", "0003_job_line.sql"]
+NAMES = ["0001_tenants_and_ledger.sql", "0002_jobs.sql", "0003_accounts.sql", "0004_money.sql"]
 
 
 @pytest.fixture

@@ -3,9 +3,19 @@
 import psycopg
 import pytest
 
+from app.accounts.tenants import change_tenant
 from app.db.connect import Connection
 from app.jobs import store
-from tests.app.line import admit, assert_proven, draft, funds, state, tenant, transfers
+from tests.app.line import (
+    admit,
+    assert_proven,
+    draft,
+    funds,
+    outcome,
+    state,
+    tenant,
+    transfers,
+)
 
 
 def test_an_admitted_job_is_queued_with_its_hold(connection: Connection) -> None:
@@ -22,6 +32,17 @@ def test_an_admitted_job_is_queued_with_its_hold(connection: Connection) -> None
          '{"a":"\\u0000"}', 400)
     ]  # fmt: skip
     assert_proven(connection)
+
+
+def test_a_job_is_written_with_what_it_has_reserved(connection: Connection) -> None:
+    mine = tenant(connection)
+    plain, full = draft(mine), draft(mine)
+    full.reserved, full.session, full.holds_session, full.store = 700, "chat", True, False
+    assert store.admit_group(connection, [plain, full]) == ["admitted"] * 2
+    rows = connection.execute(
+        "SELECT id, reserved, session, holds_session, store FROM job ORDER BY reserved"
+    ).fetchall()
+    assert rows == [(plain.id, 0, None, False, True), (full.id, 700, "chat", True, False)]
 
 
 def test_a_job_too_large_for_the_wallet_does_not_block_a_smaller_one(
@@ -84,7 +105,22 @@ def test_an_overloaded_job_takes_no_credit_from_one_that_is_admitted(
 def test_a_free_job_needs_no_credit(connection: Connection) -> None:
     broke = tenant(connection, 0)
     [job_id] = admit(connection, broke, hold=0)
-    assert transfers(connection, job_id) == {"hold": 0}
+    assert transfers(connection, job_id) == {}
+    assert_proven(connection)
+
+
+def test_a_tenant_who_pays_afterwards_may_owe_so_much_and_no_more(connection: Connection) -> None:
+    mine = tenant(connection, 10)
+    change_tenant(connection, mine, {"overdraft": 100})
+    drafts = [draft(mine, hold) for hold in (111, 60, 51, 50, 1)]
+    told = store.admit_group(connection, drafts)
+    assert told == ["no_credit", "admitted", "no_credit", "admitted", "no_credit"]
+    assert funds(connection, mine) == (-100, 110)
+    store.void(connection, [drafts[1].id], "queued", "cancelled", None, "client")
+    assert store.admit_group(connection, [draft(mine, 60)]) == ["admitted"]
+    jobs = store.claim(connection, "interactive", "wrk_a", 9)
+    store.settle_group(connection, "wrk_a", [outcome(job, cost=40) for job in jobs])
+    assert funds(connection, mine) == (10 - 80, 0)
     assert_proven(connection)
 
 

@@ -1,10 +1,7 @@
 """The job line's statements against one another: real connections in real threads."""
 
-import threading
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from functools import partial
 from queue import SimpleQueue
 from typing import Any
@@ -12,57 +9,12 @@ from typing import Any
 import psycopg
 import pytest
 
-from app.db.connect import Connection, line_connection
+from app.db.connect import Connection
 from app.jobs import store
-from app.jobs.model import Draft
+from app.jobs.model import Draft, HandedBack
+from tests.app.jobs.conftest import Make, together
 from tests.app.line import LANE, admit, assert_proven, draft, funds, outcome, running, tenant
 from tests.waiting import wait_for
-
-Make = Callable[[int], list[Connection]]
-
-
-@pytest.fixture
-def connections(books: str) -> Iterator[Make]:
-    """Opens connections, which are closed at the end."""
-    with ExitStack() as stack:
-        yield lambda count: [
-            stack.enter_context(line_connection(books, "test")) for _ in range(count)
-        ]
-
-
-def together(*parts: Callable[[], Any]) -> list[Any]:
-    """Runs all parts at once, each in a thread; their results. Raises what one of them raises."""
-    start = threading.Barrier(len(parts))
-
-    def run(part: Callable[[], Any]) -> Any:
-        start.wait(10)
-        return part()
-
-    with ThreadPoolExecutor(len(parts)) as pool:
-        return [done.result(60) for done in [pool.submit(run, part) for part in parts]]
-
-
-def test_a_wallet_for_a_hundred_admits_a_hundred_of_two_hundred(
-    connection: Connection, connections: Make
-) -> None:
-    mine = tenant(connection, 100 * 7)
-    free: SimpleQueue[Connection] = SimpleQueue()
-    for one in connections(20):
-        free.put(one)
-    verdicts: Counter[str] = Counter()
-
-    def ask() -> None:
-        mine_now = free.get()
-        try:
-            [verdict] = store.admit_group(mine_now, [draft(mine, 7)])
-        finally:
-            free.put(mine_now)
-        verdicts[verdict] += 1
-
-    together(*[ask] * 200)
-    assert verdicts == {"admitted": 100, "no_credit": 100}
-    assert funds(connection, mine) == (0, 700)
-    assert_proven(connection)
 
 
 @pytest.mark.parametrize("what", ["admit", "settle", "void"])
@@ -163,9 +115,7 @@ def test_a_settle_and_a_reap_of_the_same_attempts_leave_one_winner_each(
         admit(connection, mine, 12)
         jobs = store.claim(connection, LANE, "wrk_a", 12)
         outcomes = [outcome(job) for job in jobs]
-        lost: list[tuple[str, int, str | None]] = [
-            (job.id, job.attempt, None) for job in reversed(jobs)
-        ]
+        lost = [HandedBack(job.id, job.attempt, None) for job in reversed(jobs)]
         settle = partial(store.settle_group, zombie, "wrk_a", outcomes)
         reap = partial(store.requeue, reaper, lost, "lost")
         stands, back = together(

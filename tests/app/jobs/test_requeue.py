@@ -1,20 +1,25 @@
 """Claims, jobs that go back to their lane, and jobs that end without a worker."""
 
+from dataclasses import replace
+
 import pytest
 
 from app.db.connect import Connection
 from app.jobs import store
+from app.jobs.model import HandedBack, Reservation
 from tests.app.line import (
     LANE,
     admit,
     assert_proven,
     claim_one,
+    draft,
     funds,
     outcome,
     running,
     state,
     tenant,
     transfers,
+    voided,
 )
 
 
@@ -37,6 +42,25 @@ def test_a_claim_gives_what_a_worker_needs(connection: Connection) -> None:
     assert (attempt["attempt"], attempt["worker"], attempt["outcome"]) == (1, "wrk_a", "running")
 
 
+def test_a_claim_gives_what_the_job_has_reserved(connection: Connection) -> None:
+    mine = tenant(connection)
+    one = draft(mine)
+    one.key_id, one.reserved, one.session, one.holds_session = "key_a", 700, "chat", True
+    assert store.admit_group(connection, [one]) == ["admitted"]
+    job = claim_one(connection)
+    assert (job.key_id, job.reserved, job.session, job.holds_session) == (
+        "key_a", 700, "chat", True,
+    )  # fmt: skip
+    assert job.reservation == Reservation(
+        job.id, mine, "key_a", 700, "chat", True, job.created_s, 1
+    )  # fmt: skip
+    store.requeue(connection, [HandedBack(job.id, 1, None)], "lost")
+    again = claim_one(connection, "wrk_b").reservation
+    assert again == replace(job.reservation, attempt=2)
+    [ended] = store.void(connection, [job.id], "running", "failed", {}, "reaper")
+    assert ended == again
+
+
 def test_a_job_is_claimed_once(connection: Connection) -> None:
     ids = admit(connection, tenant(connection), 5)
     first = store.claim(connection, LANE, "wrk_a", 3)
@@ -57,7 +81,9 @@ def test_a_job_goes_back_with_its_attempt_told(
 ) -> None:
     mine = tenant(connection, 1000)
     job = running(connection, mine)
-    assert store.requeue(connection, [(job.id, 1, '[{"provider":"p"}]')], how) == [(job.id, LANE)]
+    assert store.requeue(connection, [HandedBack(job.id, 1, '[{"provider":"p"}]')], how) == [
+        (job.id, LANE)
+    ]
     assert state(connection, job.id) == "queued"
     assert strikes(connection, job.id) == struck
     assert funds(connection, mine) == (900, 100)
@@ -71,17 +97,17 @@ def test_a_job_goes_back_with_its_attempt_told(
 
 def test_an_old_attempt_does_not_give_the_job_back(connection: Connection) -> None:
     job = running(connection, tenant(connection))
-    store.requeue(connection, [(job.id, 1, None)], "lost")
+    store.requeue(connection, [HandedBack(job.id, 1, None)], "lost")
     claim_one(connection, "wrk_b")
-    assert store.requeue(connection, [(job.id, 1, None)], "lost") == []
+    assert store.requeue(connection, [HandedBack(job.id, 1, None)], "lost") == []
     assert state(connection, job.id) == "running"
     assert strikes(connection, job.id) == 1
 
 
 def test_giving_back_twice_counts_once(connection: Connection) -> None:
     job = running(connection, tenant(connection))
-    assert len(store.requeue(connection, [(job.id, 1, None)], "lost")) == 1
-    assert store.requeue(connection, [(job.id, 1, None)], "lost") == []
+    assert len(store.requeue(connection, [HandedBack(job.id, 1, None)], "lost")) == 1
+    assert store.requeue(connection, [HandedBack(job.id, 1, None)], "lost") == []
     assert strikes(connection, job.id) == 1
 
 
@@ -89,7 +115,7 @@ def test_a_group_gives_back_those_that_are_current(connection: Connection) -> No
     mine = tenant(connection)
     jobs = [running(connection, mine) for _ in range(3)]
     store.settle_group(connection, "wrk_a", [outcome(jobs[1])])
-    back = store.requeue(connection, [(j.id, j.attempt, None) for j in jobs], "lost")
+    back = store.requeue(connection, [HandedBack(j.id, j.attempt, None) for j in jobs], "lost")
     assert {job_id for job_id, _ in back} == {jobs[0].id, jobs[2].id}
     assert_proven(connection)
 
@@ -100,8 +126,8 @@ def test_a_void_gives_the_whole_hold_back(connection: Connection, was: str, end:
     mine = tenant(connection, 1000)
     job = running(connection, mine)
     if was == "queued":
-        store.requeue(connection, [(job.id, 1, None)], "released")
-    assert store.void(connection, [job.id], was, end, {"code": "x"}, "reaper") == [job.id]
+        store.requeue(connection, [HandedBack(job.id, 1, None)], "released")
+    assert voided(connection, [job.id], was, end, {"code": "x"}, "reaper") == [job.id]
     assert state(connection, job.id) == end
     assert funds(connection, mine) == (1000, 0)
     assert transfers(connection, job.id) == {"hold": 100, "settle": 0, "release": 100}
@@ -119,9 +145,9 @@ def test_a_void_is_for_the_state_that_it_was_asked_for(connection: Connection) -
     runs = running(connection, mine)
     [waits] = admit(connection, mine)
     ids = [runs.id, waits, "job_nobody"]
-    assert store.void(connection, ids, "queued", "cancelled", None, "client") == [waits]
+    assert voided(connection, ids, "queued", "cancelled", None, "client") == [waits]
     assert state(connection, runs.id) == "running"
-    assert store.void(connection, ids, "queued", "cancelled", None, "client") == []
+    assert voided(connection, ids, "queued", "cancelled", None, "client") == []
     assert_proven(connection)
 
 
@@ -137,7 +163,7 @@ def test_a_voided_attempt_does_not_settle(connection: Connection) -> None:
 def test_a_cancel_stays_with_a_job_that_changes_hands(connection: Connection) -> None:
     job = running(connection, tenant(connection), owner="wrk_a")
     assert store.ask_cancel(connection, job.id) == "wrk_a"
-    store.requeue(connection, [(job.id, 1, None)], "released")
+    store.requeue(connection, [HandedBack(job.id, 1, None)], "released")
     store.register_worker(connection, "wrk_b", LANE, "host", 1, 60)
     claim_one(connection, "wrk_b")
     assert store.heartbeat(connection, "wrk_b", 60) == [(job.id, 2, True)]
@@ -146,7 +172,7 @@ def test_a_cancel_stays_with_a_job_that_changes_hands(connection: Connection) ->
 def test_a_cancel_that_meets_a_job_between_two_workers_is_kept(connection: Connection) -> None:
     """The door saw it running, and by its second statement the job was queued again."""
     job = running(connection, tenant(connection), owner="wrk_a")
-    store.requeue(connection, [(job.id, 1, None)], "lost")
+    store.requeue(connection, [HandedBack(job.id, 1, None)], "lost")
     assert store.ask_cancel(connection, job.id) is None
     store.register_worker(connection, "wrk_b", LANE, "host", 1, 60)
     claim_one(connection, "wrk_b")

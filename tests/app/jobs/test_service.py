@@ -7,13 +7,15 @@ import orjson
 import pytest
 
 from app.db.connect import Connection
-from app.errors import NoCredit, NotFound, Overloaded, Unavailable
+from app.errors import KeyReused, NoCredit, NotFound, OverBudget, Overloaded, Unavailable
 from app.events.hub import Hub
 from app.events.log import EventId
 from app.ids import new_id
 from app.jobs import service, store
-from app.jobs.model import Draft
-from app.jobs.service import Jobs, control_channel
+from app.jobs.model import Draft, HandedBack
+from app.jobs.service import Admission, Jobs, control_channel
+from app.ledger.budgets import create_budget
+from app.limits.limiter import Limiter
 from app.redis import Wire
 from tests.app.events.parts import stream, until
 from tests.app.line import (
@@ -27,6 +29,7 @@ from tests.app.line import (
     state,
     tenant,
 )
+from tests.app.taking import take, taken
 
 MakeJobs = Callable[..., Jobs]
 
@@ -47,6 +50,33 @@ def test_a_job_without_credit_is_refused_with_its_price(
         jobs.admit(draft(tenant(connection, 0), 12_500_000_000))
     assert refused.value.status == 402
     assert wire.call(("LLEN", LANE)) == [0]
+
+
+def test_a_budget_warns_first_and_then_refuses(jobs: Jobs, connection: Connection) -> None:
+    mine = tenant(connection, 1000)
+    budget = create_budget(connection, mine, "tenant", mine, "day", 30, 100)
+    job = running(connection, mine, hold=30)
+    one = draft(mine, 20)
+    assert jobs.admit(one) == Admission(one.id)
+    store.settle_group(connection, "wrk_a", [outcome(job, cost=30)])
+    two = draft(mine, 20)
+    assert jobs.admit(two) == Admission(two.id, budget.id)
+    with pytest.raises(OverBudget, match=r"\$0\.00000003.*" + budget.id) as refused:
+        jobs.admit(draft(mine, 31))
+    assert (refused.value.status, refused.value.extra) == (402, {"budget_id": budget.id})
+    assert funds(connection, mine) == (930, 40)
+    assert_proven(connection)
+
+
+def test_a_key_that_stands_for_a_job_admits_that_job(jobs: Jobs, connection: Connection) -> None:
+    mine = tenant(connection)
+    one, again, other = (draft(mine) for _ in range(3))
+    for given, body in ((one, "b"), (again, "b"), (other, "c")):
+        given.idempotency_key, given.body_hash = "k", body
+    assert jobs.admit(one) == jobs.admit(again) == Admission(one.id)
+    with pytest.raises(KeyReused) as refused:
+        jobs.admit(other)
+    assert (refused.value.status, refused.value.param) == (422, "Idempotency-Key")
 
 
 def test_a_full_lane_is_refused_with_a_time_to_come_back(
@@ -140,6 +170,23 @@ def test_a_queued_job_is_cancelled_at_once(jobs: Jobs, connection: Connection, w
     assert wire.call(("TTL", f"ev:{job_id}"))[0] > 0
 
 
+def test_a_queued_job_that_is_cancelled_gives_back_its_tokens_and_its_session(
+    jobs: Jobs, connection: Connection, wire: Wire, limiter: Limiter
+) -> None:
+    mine = tenant(connection)
+    for tokens, session in ((300, None), (200, "chat")):
+        jobs.admit(take(limiter, draft(mine), tokens, session))
+    assert taken(limiter, wire, mine) == (500, 2)
+    named, plain = jobs.page(mine, None, None, 10)
+    jobs.cancel(plain)
+    assert taken(limiter, wire, mine) == (200, 1)
+    jobs.cancel(plain)
+    assert taken(limiter, wire, mine) == (200, 1)
+    jobs.cancel(named)
+    assert taken(limiter, wire, mine) == (0, 0)
+    assert wire.call(("KEYS", "lim:*:ses*")) == [[]]
+
+
 def test_a_cancel_is_told_to_the_worker_that_runs_the_job(
     jobs: Jobs, connection: Connection, hub: Hub, wire: Wire
 ) -> None:
@@ -186,6 +233,6 @@ def test_a_cancel_does_not_need_redis(make_jobs: MakeJobs, connection: Connectio
 def test_attempts_are_told_with_their_calls(jobs: Jobs, connection: Connection) -> None:
     mine = tenant(connection)
     job = running(connection, mine)
-    store.requeue(connection, [(job.id, 1, '[{"provider":"p"}]')], "interrupted")
+    store.requeue(connection, [HandedBack(job.id, 1, '[{"provider":"p"}]')], "interrupted")
     [attempt] = jobs.attempts(jobs.find(job.id, mine))
     assert (attempt["outcome"], attempt["calls"]) == ("interrupted", [{"provider": "p"}])

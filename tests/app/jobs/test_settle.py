@@ -4,6 +4,7 @@ import pytest
 
 from app.db.connect import Connection
 from app.jobs import store
+from app.jobs.model import HandedBack
 from tests.app.line import (
     assert_proven,
     claim_one,
@@ -13,6 +14,7 @@ from tests.app.line import (
     state,
     tenant,
     transfers,
+    voided,
 )
 
 
@@ -31,6 +33,19 @@ def test_pays_the_cost_and_gives_back_the_rest(connection: Connection) -> None:
     assert (attempt["outcome"], attempt["worker"], attempt["calls"]) == ("completed", "wrk_a", [])
     assert attempt["started_at"] <= attempt["finished_at"]
     assert_proven(connection)
+
+
+def test_keeps_the_tokens_the_provider_and_the_price(connection: Connection) -> None:
+    job = running(connection, tenant(connection))
+    told = outcome(job)
+    told.prompt_tokens, told.cached_tokens, told.completion_tokens = 30, 20, 4
+    told.provider, told.price, told.owed = "p", "price_x", {"p": 9, "q": 2}
+    store.settle_group(connection, "wrk_a", [told])
+    row = connection.execute(
+        "SELECT prompt_tokens, cached_tokens, completion_tokens, provider, price, platform_cost "
+        "FROM result"
+    ).fetchone()
+    assert row == (30, 20, 4, "p", "price_x", 11)
 
 
 @pytest.mark.parametrize(("cost", "paid"), [(0, 0), (100, 100), (101, 100), (10**15, 100)])
@@ -63,7 +78,7 @@ def test_another_owner_of_the_same_attempt_does_not_stand(connection: Connection
 def test_an_old_attempt_does_not_settle(connection: Connection) -> None:
     mine = tenant(connection, 1000)
     old = running(connection, mine)
-    assert store.requeue(connection, [(old.id, old.attempt, None)], "lost") != []
+    assert store.requeue(connection, [HandedBack(old.id, old.attempt, None)], "lost") != []
     assert store.settle_group(connection, "wrk_a", [outcome(old)]) == [False]
     assert state(connection, old.id) == "queued"
     assert funds(connection, mine) == (900, 100)
@@ -82,7 +97,7 @@ def test_an_old_attempt_does_not_stand_for_a_later_one_of_the_same_worker(
     connection: Connection,
 ) -> None:
     old = running(connection, tenant(connection))
-    store.requeue(connection, [(old.id, 1, None)], "lost")
+    store.requeue(connection, [HandedBack(old.id, 1, None)], "lost")
     again = claim_one(connection, "wrk_a")
     assert store.settle_group(connection, "wrk_a", [outcome(again)]) == [True]
     assert store.settle_group(connection, "wrk_a", [outcome(old)]) == [False]
@@ -99,7 +114,7 @@ def test_the_current_attempt_is_not_settled_by_a_number_yet_to_come(
 def test_a_group_settles_those_that_stand_in_the_order_given(connection: Connection) -> None:
     rich, poor = tenant(connection, 1000), tenant(connection, 100)
     jobs = [running(connection, owner) for owner in (rich, poor, rich, rich)]
-    store.requeue(connection, [(jobs[2].id, 1, None)], "lost")
+    store.requeue(connection, [HandedBack(jobs[2].id, 1, None)], "lost")
     outcomes = [
         outcome(jobs[0], 10),
         outcome(jobs[2], 20),
@@ -120,16 +135,16 @@ def test_an_ended_job_is_neither_queued_again_nor_voided_nor_claimed(
 ) -> None:
     job = running(connection, tenant(connection))
     store.settle_group(connection, "wrk_a", [outcome(job)])
-    assert store.requeue(connection, [(job.id, 1, None)], "lost") == []
+    assert store.requeue(connection, [HandedBack(job.id, 1, None)], "lost") == []
     for was in ("queued", "running"):
-        assert store.void(connection, [job.id], was, "failed", None, "reaper") == []
+        assert voided(connection, [job.id], was, "failed", None, "reaper") == []
     assert store.claim(connection, "interactive", "wrk_a", 9) == []
     assert_proven(connection)
 
 
 def test_a_queued_job_does_not_settle(connection: Connection) -> None:
     job = running(connection, tenant(connection))
-    store.requeue(connection, [(job.id, 1, None)], "released")
+    store.requeue(connection, [HandedBack(job.id, 1, None)], "released")
     assert store.settle_group(connection, "wrk_a", [outcome(job)]) == [False]
     assert state(connection, job.id) == "queued"
 

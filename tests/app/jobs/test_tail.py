@@ -14,7 +14,7 @@ from app.events.hub import Hub
 from app.events.log import QUEUED, Event, EventId, stream_key
 from app.events.publish import Publisher
 from app.jobs import store, tail
-from app.jobs.model import Claimed, EndState, Outcome
+from app.jobs.model import Claimed, EndState, HandedBack, Outcome
 from app.jobs.service import Jobs, control_channel
 from app.jobs.tail import Tail, snapshot
 from app.redis import Wire
@@ -168,7 +168,7 @@ def test_a_job_that_is_open_has_no_end(
     one = follow(job)
     assert one.wait(0.01) == []
     assert one.stored() == []
-    store.requeue(connection, [(job.id, 1, None)], "lost")
+    store.requeue(connection, [HandedBack(job.id, 1, None)], "lost")
     assert one.wait(0.01) == []
     assert not one.ended
 

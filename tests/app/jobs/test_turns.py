@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from app.db.connect import Connection
 from app.jobs import store
-from app.jobs.model import Lane
+from app.jobs.model import HandedBack, Lane
 from tests.app.line import LANE, admit, claim_one, draft, tenant
 
 CLAIM_SIZES = (1, 2, 7, 16)
@@ -129,7 +129,7 @@ def test_a_job_queued_again_keeps_its_turn(connection: Connection) -> None:
     lost = claim_one(connection)
     assert lost.id == first
     claims(connection, 60)
-    store.requeue(connection, [(first, 1, None)], "lost")
+    store.requeue(connection, [HandedBack(first, 1, None)], "lost")
     assert claim_one(connection).id == first
 
 
@@ -139,7 +139,7 @@ def test_a_job_queued_again_does_not_turn_back_the_clock(connection: Connection)
     [first] = admit(connection, mine)
     admit(connection, mine, 100)
     claims(connection, 51)
-    store.requeue(connection, [(first, 1, None)], "lost")
+    store.requeue(connection, [HandedBack(first, 1, None)], "lost")
     assert claim_one(connection).id == first
     admit(connection, new, 20)
     got = Counter(claims(connection, 20))
@@ -161,7 +161,7 @@ def test_a_turn_that_was_used_is_not_given_back(connection: Connection) -> None:
     mine, other = tenant(connection), tenant(connection)
     admit(connection, mine, 40)
     lost = store.claim(connection, LANE, "wrk_a", 20)
-    store.requeue(connection, [(job.id, 1, None) for job in lost], "lost")
+    store.requeue(connection, [HandedBack(job.id, 1, None) for job in lost], "lost")
     store.void(connection, [job.id for job in lost], "queued", "cancelled", None, "client")
     admit(connection, other, 40)
     admit(connection, mine, 20)

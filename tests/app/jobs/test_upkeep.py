@@ -11,8 +11,9 @@ import pytest
 from app.db.connect import Connection
 from app.events.log import Event, EventId
 from app.jobs import store
-from app.jobs.model import MAX_STRIKES
+from app.jobs.model import MAX_STRIKES, HandedBack
 from app.jobs.upkeep import Upkeep
+from app.limits.limiter import Limiter
 from app.redis import Wire
 from app.settings import Settings
 from tests.app.events.parts import stream
@@ -21,12 +22,14 @@ from tests.app.line import (
     admit,
     assert_proven,
     claim_one,
+    draft,
     funds,
     running,
     state,
     tenant,
     transfers,
 )
+from tests.app.taking import take, taken
 from tests.waiting import wait_for
 
 LATER = "UPDATE open_job SET ring_at = now() - interval '1 ms'"
@@ -67,7 +70,7 @@ def test_no_bell_is_rung_for_a_job_that_runs(connection: Connection) -> None:
     job = running(connection, tenant(connection))
     connection.execute(LATER)
     assert store.due_bells(connection, 10) == []
-    store.requeue(connection, [(job.id, 1, None)], "lost")
+    store.requeue(connection, [HandedBack(job.id, 1, None)], "lost")
     assert 1 < next_ring(connection) <= 2
 
 
@@ -76,7 +79,7 @@ def test_a_job_queued_again_is_rung_for_as_often_as_a_new_one(connection: Connec
     for _ in range(3):
         connection.execute(LATER)
         store.due_bells(connection, 10)
-    store.requeue(connection, [(job_id, claim_one(connection).attempt, None)], "lost")
+    store.requeue(connection, [HandedBack(job_id, claim_one(connection).attempt, None)], "lost")
     connection.execute(LATER)
     store.due_bells(connection, 10)
     assert 9 < next_ring(connection) <= 10
@@ -121,7 +124,7 @@ def test_a_running_job_past_its_deadline_is_its_workers_to_end(
 ) -> None:
     job = running(connection, tenant(connection), deadline_s=0)
     assert job.left_s <= 0
-    assert store.overdue_jobs(connection, 10) == {}
+    assert store.overdue_jobs(connection, 10) == []
     store.register_worker(connection, "wrk_a", LANE, "host", 1, 60)
     upkeep.round(connection)
     assert state(connection, job.id) == "running"
@@ -179,7 +182,7 @@ def test_at_the_third_strike_a_job_is_given_up(
 def test_a_released_job_gets_no_strike(connection: Connection, upkeep: Upkeep) -> None:
     job = running(connection, tenant(connection))
     for _ in range(MAX_STRIKES + 1):
-        store.requeue(connection, [(job.id, job.attempt, None)], "released")
+        store.requeue(connection, [HandedBack(job.id, job.attempt, None)], "released")
         job = claim_one(connection, "wrk_dead")
     upkeep.reap(connection)
     assert state(connection, job.id) == "queued"
@@ -196,6 +199,40 @@ def test_a_lost_job_that_was_to_be_cancelled_is_cancelled(
     assert funds(connection, mine) == (1000, 0)
     assert [event.name for event in stream(wire, job.id)] == ["cancelled"]
     assert_proven(connection)
+
+
+@pytest.mark.parametrize("how", ["expired", "cancelled", "failed"])
+def test_a_job_that_ends_without_a_worker_gives_back_what_it_reserved(
+    connection: Connection, upkeep: Upkeep, wire: Wire, limiter: Limiter, how: str
+) -> None:
+    mine = tenant(connection)
+    other = take(limiter, draft(mine), 100, "chat")
+    one = take(limiter, draft(mine, deadline_s=0 if how == "expired" else 60), 700, "chat")
+    assert store.admit_group(connection, [one]) == ["admitted"]
+    for _ in range(0 if how == "expired" else 1 if how == "cancelled" else MAX_STRIKES):
+        claim_one(connection, "wrk_dead")
+        if how == "cancelled":
+            store.ask_cancel(connection, one.id)
+        assert taken(limiter, wire, mine) == (800, 1)
+        upkeep.reap(connection)
+    upkeep.round(connection)
+    assert state(connection, one.id) == how
+    [event] = stream(wire, one.id)
+    assert event.name == how
+    assert taken(limiter, wire, mine) == (100, 1), "the session's other job is still open"
+    assert wire.call(("ZRANGE", f"lim:{mine}:ses:chat", 0, -1)) == [[other.id.encode()]]
+
+
+def test_a_lost_job_that_is_queued_again_keeps_what_it_reserved(
+    connection: Connection, upkeep: Upkeep, wire: Wire, limiter: Limiter
+) -> None:
+    mine = tenant(connection)
+    one = take(limiter, draft(mine), 700)
+    assert store.admit_group(connection, [one]) == ["admitted"]
+    claim_one(connection, "wrk_dead")
+    upkeep.reap(connection)
+    assert state(connection, one.id) == "queued"
+    assert taken(limiter, wire, mine) == (700, 1)
 
 
 def test_the_end_is_newer_than_all_that_the_lost_attempt_wrote(

@@ -4,6 +4,7 @@ import pytest
 
 from app.db.connect import Connection
 from app.jobs import store
+from app.jobs.model import HandedBack
 from tests.app.line import LANE, admit, running, tenant
 from tests.waiting import wait_for
 
@@ -59,7 +60,7 @@ def test_a_worker_that_comes_back_late_keeps_what_was_not_taken(connection: Conn
     sign_on(connection, "wrk_a", lease_s=-1)
     mine = tenant(connection)
     taken, kept = running(connection, mine), running(connection, mine)
-    store.requeue(connection, [(taken.id, 1, None)], "lost")
+    store.requeue(connection, [HandedBack(taken.id, 1, None)], "lost")
     assert store.heartbeat(connection, "wrk_a", 60) == [(kept.id, 1, False)]
     assert store.lost_jobs(connection, 10) == []
 

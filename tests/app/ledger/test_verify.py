@@ -8,28 +8,28 @@ from psycopg import sql
 
 from app.db.connect import Connection, connect
 from app.jobs import store
+from app.jobs.model import HandedBack
+from app.ledger.budgets import create_budget
+from app.ledger.store import add_credit, debit, refund, reverse
 from app.ledger.verify import CHECKS, Finding, verify
-from tests.app.line import admit, outcome, running, tenant
-
-OPEN_OR_ENDED = "every job is open or ended, and not both"
-HOLD = "one hold a job, of its amount"
-SETTLE = "one settle an ended job, of its cost, and none for an open one"
-SPLIT = "hold = settled + released for each ended job"
-ACCOUNTS = "each transfer is between the accounts that its kind names"
-HELD = "held = holds of open jobs"
-BALANCE = "balance = sum of transfers, and not below zero"
-TWO = "each tenant has a wallet and a held account"
+from tests.app.ledger.altered import ACCOUNTS, ALTERED, BALANCE, BILL, SETTLE
+from tests.app.line import admit, claim_one, outcome, running, tenant, voided
 
 
 @dataclass(frozen=True)
 class Books:
-    """One tenant, one job in each state that the books tell apart."""
+    """One tenant with a budget, one job in each state that the books tell apart, a refund of which
+    a part was undone, and a lost attempt that told its costs late."""
 
     tenant: str
     queued: str
     running: str
     completed: str
     voided: str
+    free: str
+    budget: str
+    refund: int
+    last: int
 
     def named(self, text: str) -> str:
         """`text` with {tenant}, {queued}, … filled in."""
@@ -39,11 +39,35 @@ class Books:
 @pytest.fixture
 def full(connection: Connection) -> Books:
     mine = tenant(connection, 10_000)
-    done, runs = running(connection, mine), running(connection, mine)
+    budget = create_budget(connection, mine, "tenant", mine, "day", 1, 5000)
+    connection.execute(
+        "INSERT INTO price (version, model, provider, input, cached_input, output, source) "
+        "VALUES ('price_a', 'm', 'p', 1000000, 500000, 3000001, 'catalogue')"
+    )
+    lost = running(connection, mine, "wrk_lost")
+    back = [HandedBack(lost.id, lost.attempt, None)]
+    assert store.requeue(connection, back, "lost") == [(lost.id, "interactive")]
+    done = claim_one(connection)
+    runs = running(connection, mine)
+    late = outcome(lost)
+    late.owed = {"p": 3}
+    assert store.settle_group(connection, "wrk_lost", [late]) == [False]
     [gone, waits] = admit(connection, mine, 2)
-    assert store.settle_group(connection, "wrk_a", [outcome(done)]) == [True]
-    assert store.void(connection, [gone], "queued", "cancelled", None, "client") == [gone]
-    return Books(mine, waits, runs.id, done.id, gone)
+    [free] = admit(connection, mine, hold=0)
+    # 10 x 1 + 3 x 0.5 + 5 x 3.000001, each rounded up.
+    end = outcome(done, 28)
+    end.prompt_tokens, end.cached_tokens, end.completion_tokens, end.price = 13, 3, 5, "price_a"
+    end.owed = {"p": 7, "q": 2, "r": 0}
+    assert store.settle_group(connection, "wrk_a", [end]) == [True]
+    for job in (gone, free):
+        assert voided(connection, [job], "queued", "cancelled", None, "client") == [job]
+    debit(connection, mine, 10, "a debit")
+    reverse(connection, add_credit(connection, mine, 20, "a mistake").id, "undone")
+    given = refund(connection, done.id, 20, "a refund")
+    last = reverse(connection, refund(connection, done.id, 8, "another").id, "undone")
+    return Books(
+        mine, waits, runs.id, done.id, gone, free, budget.id, given.seq, last.seq
+    )  # fmt: skip
 
 
 @pytest.fixture
@@ -53,14 +77,15 @@ def by_hand(books: str) -> Iterator[Connection]:
         connection.execute("ALTER TABLE transfer DISABLE TRIGGER transfer_immutable")
         constraints = connection.execute(
             "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) "
-            "FROM pg_constraint WHERE contype = 'c' AND conname ~ '(balance|cost|hold|amount)'"
+            "FROM pg_constraint WHERE contype = 'c' AND conname ~ "
+            "'(balance|cost|hold|amount|job|reversal|kind|overdraft)'"
         ).fetchall()
         for table, name, _ in constraints:
             drop = sql.SQL("ALTER TABLE {} DROP CONSTRAINT {}")
             connection.execute(drop.format(sql.Identifier(table), sql.Identifier(name)))
         yield connection
         connection.execute("SET session_replication_role = replica")
-        for table in ("transfer", "account", "result", "job", "open_job"):
+        for table in ("budget", "transfer", "account", "result", "job", "open_job"):
             connection.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(table)))
         connection.execute("ALTER TABLE transfer ENABLE TRIGGER transfer_immutable")
         for table, name, rule in constraints:
@@ -80,72 +105,6 @@ def test_right_books_have_no_findings(connection: Connection, full: Books) -> No
 
 def test_empty_books_have_no_findings(connection: Connection) -> None:
     assert verify(connection) == []
-
-
-ALTERED = {
-    "a result deleted": (
-        "DELETE FROM result WHERE id = '{completed}'",
-        {(OPEN_OR_ENDED, "job {completed}")},
-    ),
-    "an open job deleted": (
-        "DELETE FROM open_job WHERE id = '{running}'",
-        {(OPEN_OR_ENDED, "job {running}"), (HELD, "account {tenant}/held")},
-    ),
-    "an open job that has ended": (
-        "INSERT INTO open_job SELECT '{voided}', tenant_id, lane, 'queued', 0, 0, 0, 0, NULL, "
-        "false, now(), NULL, NULL, now(), 0, now() FROM open_job WHERE id = '{queued}'",
-        {(OPEN_OR_ENDED, "job {voided}"), (HOLD, "open_job {voided}")},
-    ),
-    "a job deleted": (
-        "DELETE FROM job WHERE id = '{queued}'",
-        {(OPEN_OR_ENDED, "open_job {queued}")},
-    ),
-    "an ended job deleted": (
-        "DELETE FROM job WHERE id = '{completed}'",
-        {(OPEN_OR_ENDED, "result {completed}")},
-    ),
-    "a job's hold": ("UPDATE job SET hold = 99 WHERE id = '{queued}'", {(HOLD, "job {queued}")}),
-    "an open job's hold": (
-        "UPDATE open_job SET hold = 101 WHERE id = '{queued}'",
-        {(HOLD, "open_job {queued}"), (HELD, "account {tenant}/held")},
-    ),
-    "a hold transfer deleted": (
-        "DELETE FROM transfer WHERE job_id = '{running}' AND kind = 'hold'",
-        {(HOLD, "job {running}")},
-    ),
-    "a result's cost": (
-        "UPDATE result SET cost = 31 WHERE id = '{completed}'",
-        {(SETTLE, "result {completed}")},
-    ),
-    "a settle deleted": (
-        "DELETE FROM transfer WHERE job_id = '{completed}' AND kind = 'settle'",
-        {(SETTLE, "result {completed}"), (SPLIT, "job {completed}")},
-    ),
-    "a void's settle deleted": (
-        "DELETE FROM transfer WHERE job_id = '{voided}' AND kind = 'settle'",
-        {(SETTLE, "result {voided}")},
-    ),
-    "a release of less": (
-        "UPDATE transfer SET amount = 69 WHERE job_id = '{completed}' AND kind = 'release'",
-        {(SPLIT, "job {completed}"), (BALANCE, "account {tenant}/wallet")},
-    ),
-    "a wallet": (
-        "UPDATE account SET balance = balance + 1 WHERE id = '{tenant}/wallet'",
-        {(BALANCE, "account {tenant}/wallet")},
-    ),
-    "a held account": (
-        "UPDATE account SET balance = balance - 1 WHERE id = '{tenant}/held'",
-        {(HELD, "account {tenant}/held"), (BALANCE, "account {tenant}/held")},
-    ),
-    "a wallet deleted": (
-        "DELETE FROM account WHERE id = '{tenant}/wallet'",
-        {(TWO, "tenant {tenant}")},
-    ),
-    "a credit that is not in the wallet": (
-        "UPDATE transfer SET amount = amount + 1 WHERE kind = 'credit'",
-        {(BALANCE, "account {tenant}/wallet")},
-    ),
-}
 
 
 @pytest.mark.parametrize("what", ALTERED)
@@ -172,6 +131,12 @@ def test_the_alterations_cover_every_check() -> None:
         ("release", "credit", "platform/revenue"),
         ("credit", "debit", "platform/revenue"),
         ("credit", "credit", "{tenant}/held"),
+        ("debit", "debit", "{tenant}/held"),
+        ("debit", "credit", "platform/revenue"),
+        ("refund", "debit", "platform/funding"),
+        ("refund", "credit", "{tenant}/held"),
+        ("cost", "debit", "platform/funding"),
+        ("cost", "credit", "platform/revenue"),
         ("hold", "tenant_id", "ten_other"),
         ("hold", "job_id", "job_other"),
     ],
@@ -209,7 +174,7 @@ def test_a_balance_below_zero_is_found_even_if_it_adds_up(
     by_hand.execute(
         "UPDATE transfer SET amount = amount - 1 - (SELECT sum(CASE WHEN credit LIKE '%/wallet' "
         "THEN amount ELSE 0 END - CASE WHEN debit LIKE '%/wallet' THEN amount ELSE 0 END) "
-        "FROM transfer) WHERE kind = 'credit'"
+        "FROM transfer) WHERE kind = 'credit' AND amount = 10000"
     )
     assert (BALANCE, f"account {full.tenant}/wallet") in findings(connection)
 
@@ -218,8 +183,43 @@ def test_a_finding_says_what_is_wrong(
     connection: Connection, by_hand: Connection, full: Books
 ) -> None:
     by_hand.execute("UPDATE result SET cost = 31 WHERE id = %s", (full.completed,))
-    row = f"result {full.completed}"
-    assert verify(connection) == [Finding(SETTLE, row, "cost of 31 but settled 30")]
+    row, full_cost = f"result {full.completed}", "its tokens at price_a cost 28"
+    assert verify(connection) == [
+        Finding(SETTLE, row, "cost of 31 but settled 28"),
+        Finding(BILL, row, f"cost of 31 but {full_cost}, at most the hold of 100"),
+    ]
+
+
+def test_an_answer_never_costs_more_than_its_hold(
+    connection: Connection, by_hand: Connection, full: Books
+) -> None:
+    by_hand.execute("UPDATE price SET output = 9000000000000000000")
+    assert (BILL, f"result {full.completed}") in findings(connection)
+    by_hand.execute("UPDATE result SET cost = 100 WHERE id = %s", (full.completed,))
+    assert (BILL, f"result {full.completed}") not in findings(connection)
+
+
+@pytest.mark.parametrize("change", ["state = 'failed'", "price = NULL", "price = 'price_gone'"])
+def test_only_what_was_priced_is_reckoned_again(
+    connection: Connection, by_hand: Connection, full: Books, change: str
+) -> None:
+    by_hand.execute(f"UPDATE result SET completion_tokens = 99, {change}".encode())
+    assert findings(connection) == set()
+
+
+def test_free_jobs_of_before_may_have_transfers_of_nothing(
+    connection: Connection, by_hand: Connection, full: Books
+) -> None:
+    for kind, source, target in (
+        ("hold", "wallet", "held"), ("settle", "held", ""), ("release", "held", "wallet"),
+    ):  # fmt: skip
+        by_hand.execute(
+            "INSERT INTO transfer (job_id, tenant_id, kind, debit, credit, amount) "
+            "VALUES (%s, %s, %s, %s, %s, 0)",
+            (full.free, full.tenant, kind, f"{full.tenant}/{source}",
+             f"{full.tenant}/{target}" if target else "platform/revenue"),
+        )  # fmt: skip
+    assert findings(connection) == set()
 
 
 def test_all_checks_speak_of_one_moment(

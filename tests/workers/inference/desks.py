@@ -1,16 +1,19 @@
 """Jobs for the simulator, and what a desk does with them."""
 
+from dataclasses import replace
 from typing import Any
 
 import gevent
 import orjson
 
+from app.catalogue.model import Catalogue, Model
 from app.db.connect import Connection
 from app.events.log import Event
 from app.jobs.model import Door
 from app.redis import Wire
 from tests.app.events.parts import stream, until
 from tests.app.line import LANE, admit
+from tests.workers.inference.scripted import Scripted, catalogue_of, providers_of
 from workers.inference.desk import Desk
 
 HOLD = 1_000_000
@@ -49,3 +52,10 @@ def log_of(desk: Desk, wire: Wire, job_id: str) -> list[Event]:
     """A job's log once the desk has written all of it."""
     desk._parts.publisher.drain(10)
     return stream(wire, job_id)
+
+
+def speaking(desk: Desk, *models: Model, **providers: Scripted) -> Catalogue:
+    """Gives a desk scripted providers and the models that they answer for; its catalogue."""
+    found = catalogue_of(*models)
+    desk._parts = replace(desk._parts, catalogue=found, providers=providers_of(found, **providers))
+    return found

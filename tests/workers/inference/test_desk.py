@@ -10,7 +10,7 @@ import pytest
 
 from app.db.connect import Connection
 from app.jobs import store
-from app.jobs.model import Claimed
+from app.jobs.model import Claimed, HandedBack
 from app.redis import Wire
 from tests.app.events.parts import names, stream, text_of, until
 from tests.app.line import (
@@ -148,7 +148,7 @@ def test_a_lost_job_is_dropped_without_a_word(
     mine = tenant(connection, CREDIT)
     [job_id] = jobs_of(connection, mine, tokens=9, stall_after=3)
     answering = started(desk, 1)
-    store.requeue(connection, [(job_id, 1, None)], "lost")
+    store.requeue(connection, [HandedBack(job_id, 1, None)], "lost")
     heir = claim_one(connection, "wrk_heir")
     desk.lose(job_id)
     finished(answering)

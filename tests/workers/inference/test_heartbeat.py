@@ -9,6 +9,7 @@ import pytest
 from app.db.connect import Connection
 from app.events.hub import Hub
 from app.jobs import store
+from app.jobs.model import HandedBack
 from app.jobs.service import control_channel
 from app.redis import Wire
 from tests.app.events.parts import names, until
@@ -116,7 +117,7 @@ def test_a_beat_drops_a_job_that_another_worker_has(
 ) -> None:
     [job_id] = jobs_of(connection, tenant(connection, CREDIT), tokens=9, stall_after=3)
     answering = started(desk, 1)
-    store.requeue(connection, [(job_id, 1, None)], "lost")
+    store.requeue(connection, [HandedBack(job_id, 1, None)], "lost")
     claim_one(connection, "wrk_heir")
     desk.draining = True
     heart._beat()
@@ -131,7 +132,7 @@ def test_a_beat_drops_a_job_that_was_given_back_and_claimed_again_by_itself(
     """The attempt it runs is not the attempt that it owns."""
     [job_id] = jobs_of(connection, tenant(connection, CREDIT), tokens=9, stall_after=3)
     answering = started(desk, 1)
-    store.requeue(connection, [(job_id, 1, None)], "lost")
+    store.requeue(connection, [HandedBack(job_id, 1, None)], "lost")
     assert claim_one(connection, desk.worker_id).attempt == 2
     desk.draining = True
     heart._beat()

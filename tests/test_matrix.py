@@ -1,0 +1,203 @@
+"""Every route against every caller, made from the URL map: a new route is in it by itself.
+
+Another tenant's id is not there, no key is not enough, and a tenant's key administers nothing.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.routing import Rule
+from werkzeug.test import TestResponse
+
+from app.accounts.apps import create_app as create_tenants_app
+from app.accounts.scopes import TENANT_SCOPES
+from app.accounts.store import create_key
+from app.accounts.tenants import create_tenant
+from app.accounts.users import create_user, hash_password
+from app.db.connect import Connection, connect
+from app.ledger.budgets import create_budget
+from app.ledger.store import add_credit
+from app.main import create_app
+from app.settings import Settings
+from app.web.guards import GUARDS, nobody
+from tests.app.line import admit
+
+SHARED = {"model_id", "version"}
+"""Names in paths of what belongs to no tenant."""
+
+AddressOf = Callable[[str], str]
+
+
+@dataclass
+class World:
+    """Two tenants, one of whom has everything; and an operator."""
+
+    web: Flask
+    ids: dict[str, str]
+    key: str
+    other: str
+    operator: str
+
+    def client(self) -> FlaskClient:
+        return self.web.test_client()
+
+    def rules(self) -> list[tuple[str, Rule]]:
+        return [
+            (method, rule)
+            for rule in self.web.url_map.iter_rules()
+            for method in sorted((rule.methods or set()) - {"OPTIONS", "HEAD"})
+        ]
+
+    def guarded(self) -> list[tuple[str, Rule]]:
+        return [(m, r) for m, r in self.rules() if GUARDS[_room(r)] is not nobody]
+
+    def ask(self, method: str, rule: Rule, key: str | None, ids: dict[str, str]) -> TestResponse:
+        with self.web.test_request_context():
+            built = rule.build({name: ids[name] for name in rule.arguments})
+        assert built is not None
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        body = None if method == "GET" else {"nonsense": True}
+        return self.client().open(built[1], method=method, headers=headers, json=body)
+
+
+def _room(rule: Rule) -> str:
+    return rule.endpoint.partition(".")[0]
+
+
+@pytest.fixture(scope="module")
+def world(
+    template: str, postgres_url: str, redis_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[World]:
+    from psycopg import sql
+
+    from tests.conftest import other_database
+
+    name = sql.Identifier("matrix")
+    with connect(postgres_url) as connection:
+        connection.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(name, sql.Identifier(template))
+        )
+    url = other_database(postgres_url, "matrix")
+    place = tmp_path_factory.mktemp("matrix")
+    chosen = Settings(database_url=url, redis_url=redis_url, data_dir=place, ollama_url="")
+    with connect(url) as connection:
+        yield _filled(create_app(chosen), connection)
+
+
+def _filled(web: Flask, connection: Connection) -> World:
+    mine, other = create_tenant(connection, "mine"), create_tenant(connection, "other")
+    entry = add_credit(connection, mine, 1_000_000, "test")
+    key = create_key(connection, mine, "mine")
+    [job_id] = admit(connection, mine)
+    user = create_user(connection, mine, "a@example.com", "owner", hash_password("x" * 20))
+    ids = {
+        "tenant_id": mine,
+        "key_id": key.id,
+        "job_id": job_id,
+        "app_id": create_tenants_app(connection, mine, "my-app", "My app").id,
+        "user_id": user.id,
+        "entry_id": entry.id,
+        "budget_id": create_budget(
+            connection, mine, "tenant", mine, "day", None, 1000, actor="test"
+        ).id,
+        "endpoint_id": _endpoint(web, key.key),
+        "model_id": "builtin/sim",
+        "version": "price_0",
+    }
+    scopes = [*TENANT_SCOPES, "admin"]
+    operator = create_key(connection, other, "operator", scopes=scopes).key
+    return World(web, ids, key.key, create_key(connection, other, "other").key, operator)
+
+
+def _endpoint(web: Flask, key: str) -> str:
+    # An address that is public and needs no resolver.
+    answer = web.test_client().post(
+        "/v1/webhook_endpoints",
+        json={"url": "https://1.1.1.1/hook"},
+        headers={"x-api-key": key},
+    )
+    assert answer.status_code == 201, answer.text
+    return str(answer.get_json()["id"])
+
+
+def test_every_name_in_a_path_is_known_here(world: World) -> None:
+    """A route with a new kind of id has one made of it above, so that it is tried below."""
+    names = {name for _, rule in world.rules() for name in rule.arguments}
+    assert names == set(world.ids)
+
+
+def test_another_tenants_id_is_not_there(world: World) -> None:
+    tried = 0
+    for method, rule in world.guarded():
+        if not rule.arguments or rule.arguments <= SHARED or _room(rule).startswith("admin"):
+            continue
+        answer = world.ask(method, rule, world.other, world.ids)
+        assert answer.status_code == 404, f"{method} {rule.rule}: {answer.text}"
+        assert answer.get_json()["error"]["type"] == "invalid_request_error"
+        tried += 1
+    assert tried >= 20
+
+
+def test_its_owner_finds_it(world: World) -> None:
+    """So that a 404 above is for the tenant and not for the id."""
+    for method, rule in world.guarded():
+        if method != "GET" or not rule.arguments or rule.rule.endswith("/events"):
+            continue
+        if rule.arguments <= SHARED or _room(rule) in ("data", "admin", "admin_money"):
+            continue
+        answer = world.ask(method, rule, world.key, world.ids)
+        assert answer.status_code == 200, f"{method} {rule.rule}: {answer.text}"
+
+
+def test_an_operator_finds_every_tenant(world: World) -> None:
+    for method, rule in world.guarded():
+        if method == "GET" and _room(rule).startswith("admin"):
+            answer = world.ask(method, rule, world.operator, world.ids)
+            assert answer.status_code == 200, f"{method} {rule.rule}: {answer.text}"
+
+
+def test_without_a_key_nothing_answers_but_what_is_public(world: World) -> None:
+    for method, rule in world.guarded():
+        for key in (None, "pk_live_wrong", world.key[:-1]):
+            answer = world.ask(method, rule, key, world.ids)
+            assert answer.status_code == 401, f"{method} {rule.rule}"
+            assert set(answer.get_json()["error"]) == {"message", "type", "param", "code"}
+
+
+def test_a_tenants_key_administers_nothing(world: World) -> None:
+    tried = 0
+    for method, rule in world.guarded():
+        if rule.rule.startswith("/v1/admin"):
+            answer = world.ask(method, rule, world.key, world.ids)
+            assert answer.status_code == 403, f"{method} {rule.rule}"
+            assert answer.get_json()["error"]["code"] == "permission_denied"
+            tried += 1
+    assert tried >= 15
+
+
+def test_what_administers_is_below_admin_and_all_below_it_administers(world: World) -> None:
+    for _, rule in world.rules():
+        assert rule.rule.startswith("/v1/admin") == _room(rule).startswith("admin"), rule.rule
+
+
+def test_each_scope_opens_its_own_rooms_alone(world: World) -> None:
+    """A key with one scope is refused where another is needed."""
+    with connect(world.web.extensions["moonpool"].settings.postgres) as connection:
+        tenant = world.ids["tenant_id"]
+        keys = {s: create_key(connection, tenant, s, scopes=[s]).key for s in TENANT_SCOPES}
+    refused: dict[str, set[str]] = {scope: set() for scope in keys}
+    for method, rule in world.guarded():
+        if method == "GET" and not rule.rule.endswith("/events"):
+            for scope, key in keys.items():
+                if world.ask(method, rule, key, world.ids).status_code == 403:
+                    refused[scope].add(_room(rule))
+    rooms = {_room(rule) for method, rule in world.guarded() if method == "GET"}
+    open_to = {scope: rooms - shut for scope, shut in refused.items()}
+    assert open_to == {
+        "inference": {"jobs", "models", "session"},
+        "billing": {"billing", "usage", "session"},
+        "manage": {"keys", "budgets", "data", "webhooks", "session"},
+    }
