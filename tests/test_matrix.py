@@ -64,7 +64,8 @@ class World:
 
 
 def _room(rule: Rule) -> str:
-    return rule.endpoint.partition(".")[0]
+    room: str = rule.endpoint.partition(".")[0]
+    return room
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +139,7 @@ def test_another_tenants_id_is_not_there(world: World) -> None:
         assert answer.status_code == 404, f"{method} {rule.rule}: {answer.text}"
         assert answer.get_json()["error"]["type"] == "invalid_request_error"
         tried += 1
-    assert tried >= 20
+    assert tried >= 18
 
 
 def test_its_owner_finds_it(world: World) -> None:

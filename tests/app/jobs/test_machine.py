@@ -232,7 +232,7 @@ class JobLine(Rules):
     @precondition(lambda self: self.has("queued"))
     @rule(pick=PICK)
     def expire(self, pick: int) -> None:
-        job_id, known = self.one_of(self.model.of("queued"), pick)
+        job_id, _ = self.one_of(self.model.of("queued"), pick)
         self.world.admin.execute(
             "UPDATE open_job SET deadline = now() - interval '1 s' WHERE id = %s", (job_id,)
         )
@@ -256,7 +256,7 @@ class JobLine(Rules):
         assert sorted(lost) == sorted([*cancel, *fail, *again])
         for ids, state in ((cancel, "cancelled"), (fail, "failed")):
             if ids:
-                self.void(ids, "running", state, lost)
+                self.void(ids, "running", state)
         unheard = self.world.fault == "after"
         handed = [HandedBack(job_id, lost[job_id], None) for job_id in again]
         back = self.world.group(lambda c: store.requeue(c, handed, "lost"))
