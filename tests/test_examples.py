@@ -19,9 +19,11 @@ from psycopg import sql
 
 from app.db.connect import connect
 from tests.markdown import ROOT, Fence, fences, page
-from tests.stacks import Stack
+from tests.stacks import Stack, free_port
 
 RS = "\x1e"
+RECEIVER = "9000"
+"""The port at which a page's program waits for a webhook; a free one takes its place."""
 
 
 def sequences(name: str) -> list[tuple[Fence, Fence | None]]:
@@ -80,7 +82,7 @@ def problems(shown: Fence, output: str) -> list[str]:
 
 @pytest.fixture
 def stack() -> Iterator[Stack]:
-    with Stack() as running:
+    with Stack({"MOONPOOL_WEBHOOK_ALLOW": f"127.0.0.1:{free_port()}"}) as running:
         yield running
 
 
@@ -102,6 +104,8 @@ def run(stack: Stack, place: Path, argv: list[str], text: str) -> str:
     programs = [str(place), str(Path(sys.executable).parent), os.environ["PATH"]]
     env = stack.env | {"PATH": os.pathsep.join(programs), "NO_PROXY": "*", "no_proxy": "*"}
     here = text.replace("http://127.0.0.1:8000", stack.base_url.removesuffix("/v1"))
+    receiver = stack.env["MOONPOOL_WEBHOOK_ALLOW"].rpartition(":")[2]
+    here = re.sub(rf"\b{RECEIVER}\b", receiver, here)
     done = subprocess.run(
         argv,
         input=here,
@@ -154,6 +158,7 @@ def operate(stack: Stack, place: Path) -> None:
 def test_the_examples_print_what_is_shown(stack: Stack, place: Path) -> None:
     """One test, so that one stack does for all pages."""
     found = run_page(stack, place, "README.md", "curl|import")
-    found += run_page(stack, place, "docs/api.md", "")
+    for name in ("docs/api.md", "docs/accounts.md", "docs/billing.md"):
+        found += run_page(stack, place, name, "")
     assert found == []
     operate(stack, place)

@@ -7,7 +7,7 @@ from app.errors import Forbidden, InvalidRequest
 SCOPES: dict[str, str] = {
     "inference": "run completions; read, follow and cancel the tenant's jobs; list models",
     "billing": "read balance, entries, statements, usage and history",
-    "manage": "manage the tenant's keys, apps, users, budgets, webhooks and data",
+    "manage": "manage the tenant's keys, apps, budgets, webhooks and data",
     "admin": "manage every tenant: the admin API",
 }
 TENANT_SCOPES = frozenset({"inference", "billing", "manage"})

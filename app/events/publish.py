@@ -18,6 +18,7 @@ from app.events.log import (
     encode,
     stream_key,
 )
+from app.limits.release import Release, release_commands
 from app.redis import RedisGone, ReplyError, Wire, pack
 from app.telemetry import log
 
@@ -37,8 +38,8 @@ class JobLog:
     `gap`: too much waits, so a snapshot, taken when it is written, stands for all that was said.
     `gone`: the stream was lost, so the next delta goes into the log as a snapshot, `stand_in`;
     those who listen still get the delta, as they have all that came before it.
-    `release`: a command that goes before the events, so that whoever sees the end finds the limits
-    corrected. It may be sent twice when Redis goes away in between.
+    `release`: what goes before the events, so that whoever sees the end finds the limits corrected.
+    It may be sent twice when Redis goes away in between.
     """
 
     job_id: str
@@ -48,7 +49,7 @@ class JobLog:
     pending: list[tuple[str, Any]] = field(default_factory=list)
     pending_bytes: int = 0
     result: bytes | None = None
-    release: bytes | None = None
+    release: Release | None = None
     gap: bool = False
     gone: bool = False
     stand_in: Event | None = None
@@ -133,12 +134,9 @@ class Publisher:
 
     def _write(self, batch: list[tuple[JobLog, list[Event]]], *, again: bool) -> bool:
         """One pipeline for all jobs; False if Redis is away. `again`: part of it may be there."""
-        packed: list[bytes] = []
-        owners: list[tuple[JobLog, Event] | None] = []
+        packed = release_commands(one.release for one, _ in batch if one.release is not None)
+        owners: list[tuple[JobLog, Event] | None] = [None] * len(packed)
         for job_log, events in batch:
-            if job_log.release is not None:
-                packed.append(job_log.release)
-                owners.append(None)
             for event in events:
                 first = event.id.seq == 1
                 if job_log.stand_in is not None and job_log.stand_in.id == event.id:

@@ -24,7 +24,7 @@ from app.ids import is_job_id
 from app.jobs import store
 from app.jobs.model import END_STATES, Draft, JobRow, Reservation
 from app.limits.model import day_of
-from app.limits.release import release_command
+from app.limits.release import Release
 from app.money import usd_text
 from app.queue import Bell
 from app.redis import RedisGone, ReplyError, Wire, pack
@@ -176,14 +176,13 @@ def _refusal(draft: Draft, word: str, other: str) -> MoonpoolError:
     )
 
 
-def release(reservation: Reservation, used: int) -> bytes:
-    """The Redis command that corrects the limits of a job that has ended: `used` tokens."""
-    return release_command(
+def release(reservation: Reservation, used: int) -> Release:
+    """What corrects the limits of a job that has ended with `used` tokens."""
+    return Release(
         (reservation.tenant_id, reservation.key_id),
         day_of(reservation.created_s),
-        reservation.reserved,
-        used,
-        reservation.job_id,
+        used - reservation.reserved,
+        reservation.job_id if reservation.holds_session else "",
         reservation.session,
     )
 
@@ -198,7 +197,7 @@ def tell_end(redis: str, ended: Reservation, state: str, error: bytes = b"null")
     key = stream_key(job_id)
     _with_redis(
         redis,
-        release(ended, 0),
+        release(ended, 0).packed(),
         pack("XADD", key, str(event.id), "e", state, "d", data),
         pack("EXPIRE", key, ENDED_TTL_S),
         pack("PUBLISH", key, encode([event])),

@@ -17,7 +17,7 @@ _ADMIT = (
 _SETTLE = (
     "SELECT settle(%s::text,%b::text[],%b::int[],%b::text[],%b::int[],%b::text[],%b::text[],"
     "%b::text[],%b::bigint[],%b::text[],%b::bigint[],%b::bigint[],%b::bigint[],%b::text[],"
-    "%b::text[],%b::bigint[],%b::text[],%b::int[],%b::text[],%b::bigint[])"
+    "%b::text[],%b::bigint[],%b::text[],%b::text[],%b::int[],%b::text[],%b::bigint[])"
 )
 
 
@@ -52,17 +52,26 @@ def settle_group(connection: Connection, owner: str, outcomes: list[Outcome]) ->
         *[
             (o.id, o.attempt, o.state, o.last_seq, o.body, o.error, o.usage, o.cost, o.calls,
              o.prompt_tokens, o.cached_tokens, o.completion_tokens, o.provider, o.price,
-             sum(o.owed.values()))
+             sum(o.owed.values()), _only(o.owed))
             for o in outcomes
         ],
         strict=True,
     )  # fmt: skip
-    owed = [(o.id, o.attempt, p, n) for o in outcomes if o.owed for p, n in o.owed.items() if n]
+    several = [o for o in outcomes if _only(o.owed) is None]
+    owed = [(o.id, o.attempt, p, n) for o in several for p, n in o.owed.items() if n]
     parameters = [owner, *[list(c) for c in columns], *_columns(owed)]
     row = connection.execute(_SETTLE, parameters).fetchone()
     assert row is not None
     stands: list[bool] = row[0]
     return stands
+
+
+def _only(owed: dict[str, int]) -> str | None:
+    """The one provider that something is owed, as nearly always; None if there is none or more."""
+    if len(owed) == 1:
+        [(provider, nanos)] = owed.items()
+        return provider if nanos else None
+    return None
 
 
 def _columns(owed: list[tuple[str, int, str, int]]) -> list[list[Any]]:

@@ -6,14 +6,13 @@ Three families of headers speak of one limiter: `X-RateLimit-*` (unix time), Ope
 """
 
 import math
-from functools import cache
 
 from flask import Response, after_this_request, g
 
 from app.errors import RateLimited
 from app.jobs.model import Draft
 from app.jobs.service import Admission
-from app.limits.model import Ask, Quota, Standing
+from app.limits.model import Ask, Standing
 from app.web.auth import caller
 from app.web.front import Front
 
@@ -102,37 +101,33 @@ def tell_limits(front: Front, answer: Response) -> Response:
 def limit_headers(standing: Standing) -> list[tuple[str, str]]:
     """The headers of all three families; none for what has no limit."""
     headers: list[tuple[str, str]] = []
-    policies, states = [], []
+    policies, states = "", ""
     requests, tokens = standing.requests, standing.tokens
     if requests.limit is not None:
-        reset = math.ceil(standing.now_s + requests.reset_s)
-        headers += [
-            ("X-RateLimit-Limit", str(requests.limit)),
-            ("X-RateLimit-Remaining", str(requests.remaining)),
-            ("X-RateLimit-Reset", str(reset)),
+        limit, remaining = str(requests.limit), str(requests.remaining)
+        headers = [
+            ("X-RateLimit-Limit", limit),
+            ("X-RateLimit-Remaining", remaining),
+            ("X-RateLimit-Reset", str(math.ceil(standing.now_s + requests.reset_s))),
+            ("x-ratelimit-limit-requests", limit),
+            ("x-ratelimit-remaining-requests", remaining),
+            ("x-ratelimit-reset-requests", go_duration(requests.reset_s)),
         ]
-    for name, quota, window_s in (("requests", requests, MINUTE_S), ("tokens", tokens, DAY_S)):
-        if quota.limit is not None:
-            headers += _openai(name, quota)
-            policies.append(_policy(name, quota.limit, window_s))
-            states.append(f'"{name}";r={quota.remaining};t={math.ceil(quota.reset_s)}')
+        policies = f'"requests";q={limit};w={MINUTE_S}'
+        states = f'"requests";r={remaining};t={math.ceil(requests.reset_s)}'
+    if tokens.limit is not None:
+        limit, remaining = str(tokens.limit), str(tokens.remaining)
+        headers += (
+            ("x-ratelimit-limit-tokens", limit),
+            ("x-ratelimit-remaining-tokens", remaining),
+            ("x-ratelimit-reset-tokens", go_duration(tokens.reset_s)),
+        )
+        between = ", " if policies else ""
+        policies += f'{between}"tokens";q={limit};w={DAY_S}'
+        states += f'{between}"tokens";r={remaining};t={math.ceil(tokens.reset_s)}'
     if policies:
-        headers.append(("RateLimit-Policy", ", ".join(policies)))
-        headers.append(("RateLimit", ", ".join(states)))
+        headers += (("RateLimit-Policy", policies), ("RateLimit", states))
     return headers
-
-
-def _openai(name: str, quota: Quota) -> list[tuple[str, str]]:
-    return [
-        (f"x-ratelimit-limit-{name}", str(quota.limit)),
-        (f"x-ratelimit-remaining-{name}", str(quota.remaining)),
-        (f"x-ratelimit-reset-{name}", go_duration(quota.reset_s)),
-    ]
-
-
-@cache
-def _policy(name: str, limit: int, window_s: int) -> str:
-    return f'"{name}";q={limit};w={window_s}'
 
 
 def go_duration(seconds: float) -> str:

@@ -13,6 +13,7 @@ import orjson
 from app.errors import DeadlinePassed, MoonpoolError
 from app.jobs.model import MAX_STRIKES, Claimed, EndState, Outcome
 from app.jobs.service import release
+from app.limits.release import Release
 from app.redis import RedisGone, ReplyError
 from app.telemetry import log
 from workers.inference.relay import Relay
@@ -34,8 +35,8 @@ class ChoreRelay(Relay):
     def last_seq(self) -> int:
         return self._log.last_seq_after(1)
 
-    def closed(self, state: str, error: bytes, release: bytes) -> None:
-        """Writes the terminal event, after the command `release`; call it after the commit."""
+    def closed(self, state: str, error: bytes, release: Release) -> None:
+        """Writes the terminal event, after `release`; call it after the commit."""
         data = b'{"job_id":"%b","status":"%b","error":%b,"usage":null}'
         self._log.event(state, data % (self._job.id.encode(), state.encode(), error))
         self._log.release = release

@@ -8,6 +8,7 @@ from app.events.log import QUEUED
 from app.events.publish import JobLog, Publisher
 from app.jobs.model import Claimed
 from app.jobs.tail import snapshot
+from app.limits.release import Release
 from workers.providers.base import Chunk, Completion
 from workers.providers.collect import Collector
 
@@ -71,10 +72,9 @@ class Relay:
         return self._log.last_seq_after(2)
 
     def ended(
-        self, state: str, usage: bytes, error: bytes, result: bytes | None, release: bytes
+        self, state: str, usage: bytes, error: bytes, result: bytes | None, release: Release
     ) -> None:
-        """Writes `usage` and the terminal event, after the command `release`; call it after the
-        commit."""
+        """Writes `usage` and the terminal event, after `release`; call it after the commit."""
         self._log.event("usage", usage)
         data = b'{"job_id":"%b","status":"%b","error":%b,"usage":%b}'
         self._log.event(state, data % (self._job.id.encode(), state.encode(), error, usage))

@@ -220,9 +220,11 @@ BEGIN
 END $$;
 
 -- Ends jobs whose open_job rows the caller has just deleted: pays the costs out of the holds and
--- gives the rest back. Arrays run in parallel; `budgets` are those of open_job.
+-- gives the rest back; notes what the attempt owes the provider `owed_to`, if it owes one. Arrays
+-- run in parallel; `budgets` are those of open_job.
 CREATE FUNCTION post_settlement(
-    ids text[], tenants text[], holds bigint[], costs bigint[], budgets text[]
+    ids text[], tenants text[], holds bigint[], costs bigint[], budgets text[],
+    attempts int[], owed_to text[], owed bigint[]
 ) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM 1 FROM account WHERE id IN (
@@ -237,13 +239,17 @@ BEGIN
         FROM unnest(tenants, holds, costs) AS g (tenant, hold, cost) GROUP BY g.tenant
     ) AS s
     WHERE a.id = s.id AND s.change <> 0;
-    INSERT INTO transfer (job_id, tenant_id, kind, debit, credit, amount)
-    SELECT g.id, g.tenant, e.kind, g.tenant || '/held', e.account, e.amount
-    FROM unnest(ids, tenants, holds, costs) AS g (id, tenant, hold, cost),
-         LATERAL (VALUES ('settle', 'platform/revenue', g.cost),
-                         ('release', g.tenant || '/wallet', g.hold - g.cost))
-             AS e (kind, account, amount)
-    WHERE g.hold > 0;
+    INSERT INTO transfer (job_id, tenant_id, kind, debit, credit, amount, attempt)
+    SELECT g.id, g.tenant, e.kind, e.debit, e.credit, e.amount, e.attempt
+    FROM unnest(ids, tenants, holds, costs, attempts, owed_to, owed)
+             AS g (id, tenant, hold, cost, attempt, owed_to, owed),
+         LATERAL (VALUES
+             ('settle', g.tenant || '/held', 'platform/revenue', g.cost, NULL, g.hold > 0),
+             ('release', g.tenant || '/held', g.tenant || '/wallet', g.hold - g.cost, NULL,
+              g.hold > 0),
+             ('cost', 'platform/cost', 'provider/' || g.owed_to, g.owed, g.attempt,
+              g.owed_to IS NOT NULL)) AS e (kind, debit, credit, amount, attempt, due)
+    WHERE e.due;
     IF array_to_string(budgets, '') <> '' THEN
         PERFORM pay_budgets(holds, costs, budgets);
     END IF;
@@ -277,15 +283,17 @@ RETURNS void LANGUAGE sql AS $$
     FROM later AS l WHERE l.spent >= l.soft AND l.warned_for IS DISTINCT FROM l.day
 $$;
 
--- Posts what attempts owe providers. An attempt's cost stands although another attempt has won.
+-- Posts what attempts owe providers, where `post_settlement` does not: that of attempts that did not
+-- end their jobs, and of those that called several providers. It stands whoever has won.
 CREATE FUNCTION post_costs(ids text[], attempts int[], providers text[], amounts bigint[])
-RETURNS void LANGUAGE sql AS $$
+RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
     INSERT INTO transfer (job_id, attempt, tenant_id, kind, debit, credit, amount)
     SELECT g.id, g.attempt, j.tenant_id, 'cost', 'platform/cost', 'provider/' || g.provider, g.amount
     FROM unnest(ids, attempts, providers, amounts) AS g (id, attempt, provider, amount)
     JOIN job AS j ON j.id = g.id
-    ON CONFLICT DO NOTHING
-$$;
+    ON CONFLICT DO NOTHING;
+END $$;
 
 -- Settles a group of attempts. For each, whether it stands: true if this call ended the job, or an
 -- earlier call of the same owner did (its commit was in doubt); false if the attempt is not current.
@@ -293,7 +301,7 @@ CREATE FUNCTION settle(
     the_owner text, ids text[], attempts int[], states text[], last_seqs int[], bodies text[],
     errors text[], usages text[], costs bigint[], calls text[], prompts bigint[], cached bigint[],
     completions bigint[], providers text[], prices text[], platform_costs bigint[],
-    owed_ids text[], owed_attempts int[], owed_providers text[], owed_amounts bigint[]
+    owed_to text[], owed_ids text[], owed_attempts int[], owed_providers text[], owed_amounts bigint[]
 ) RETURNS boolean[] LANGUAGE plpgsql AS $$
 DECLARE
     won     text[];
@@ -302,17 +310,22 @@ DECLARE
     paid    bigint[];
     limited text[];
     began   timestamptz[];
+    current int[];
+    owes_to text[];
+    owes    bigint[];
     claimed timestamptz[];
 BEGIN
     WITH gone AS (
-        DELETE FROM open_job AS o USING unnest(ids, attempts, costs) AS g (id, attempt, cost)
+        DELETE FROM open_job AS o
+        USING unnest(ids, attempts, costs, owed_to, platform_costs) AS g (id, attempt, cost, owed_to, owed)
         WHERE o.id = g.id AND o.attempt = g.attempt AND o.state = 'running'
         RETURNING o.id, o.tenant_id, o.hold, least(g.cost, o.hold) AS cost, o.started_at, o.claimed_at,
-                  o.budgets
+                  o.budgets, o.attempt, g.owed_to, g.owed
     )
     SELECT array_agg(id), array_agg(tenant_id), array_agg(hold), array_agg(cost),
-           array_agg(started_at), array_agg(claimed_at), array_agg(budgets)
-    INTO won, tenants, holds, paid, began, claimed, limited FROM gone;
+           array_agg(started_at), array_agg(claimed_at), array_agg(budgets), array_agg(attempt),
+           array_agg(gone.owed_to), array_agg(owed)
+    INTO won, tenants, holds, paid, began, claimed, limited, current, owes_to, owes FROM gone;
     IF won IS NOT NULL THEN
         INSERT INTO result (id, state, attempt, last_seq, settled_by, body, error, usage, cost, started_at,
                             prompt_tokens, cached_tokens, completion_tokens, provider, price,
@@ -331,7 +344,17 @@ BEGIN
         FROM unnest(won, claimed) AS w (id, claimed_at)
         JOIN unnest(ids, attempts, states, calls, platform_costs)
             AS g (id, attempt, state, calls, platform_cost) ON g.id = w.id;
-        PERFORM post_settlement(won, tenants, holds, paid, limited);
+        PERFORM post_settlement(won, tenants, holds, paid, limited, current, owes_to, owes);
+    END IF;
+    IF coalesce(cardinality(won), 0) < cardinality(ids) THEN
+        FOR i IN 1..cardinality(ids) LOOP
+            IF owed_to[i] IS NOT NULL AND (won IS NULL OR NOT ids[i] = ANY (won)) THEN
+                owed_ids := owed_ids || ids[i];
+                owed_attempts := owed_attempts || attempts[i];
+                owed_providers := owed_providers || owed_to[i];
+                owed_amounts := owed_amounts || platform_costs[i];
+            END IF;
+        END LOOP;
     END IF;
     IF cardinality(owed_ids) > 0 THEN
         PERFORM post_costs(owed_ids, owed_attempts, owed_providers, owed_amounts);
@@ -399,7 +422,7 @@ BEGIN
     INTO won, tenants, lanes, holds, limited, attempts FROM gone AS g;
     IF won IS NOT NULL THEN
         PERFORM post_settlement(won, tenants, holds, array_fill(0::bigint, ARRAY[cardinality(won)]),
-                                limited);
+                                limited, attempts, NULL, NULL);
         -- A job that never ran gives its turn back.
         UPDATE turn AS t SET finish_tag = t.finish_tag - unused.count
         FROM (SELECT g.lane, g.tenant, count(*) FROM unnest(lanes, tenants) AS g (lane, tenant)

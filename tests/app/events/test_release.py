@@ -7,7 +7,7 @@ from app.events.log import stream_key
 from app.events.publish import Publisher
 from app.limits.limiter import Limiter
 from app.limits.model import day_of
-from app.limits.release import release_command
+from app.limits.release import Release
 from app.redis import Wire
 from tests.app.events.parts import Speaker, names, stream
 from tests.app.line import draft
@@ -29,8 +29,8 @@ def begun(publisher: Publisher, limiter: Limiter) -> Speaker:
 
 def end(speaker: Speaker) -> None:
     """Ends it with 42 tokens used."""
-    speaker.log.release = release_command(
-        ("ten_a", "key_x"), day_of(time.time()), 500, 42, speaker.log.job_id, None
+    speaker.log.release = Release(
+        ("ten_a", "key_x"), day_of(time.time()), 42 - 500, speaker.log.job_id, None
     )
     speaker.end()
     speaker.flush()

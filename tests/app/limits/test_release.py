@@ -4,7 +4,7 @@ import pytest
 
 from app.limits.limiter import Limiter
 from app.limits.model import Standing, day_of
-from app.limits.release import release_command
+from app.limits.release import Release, release_command, release_commands
 from app.redis import Wire
 from tests.app.events.parts import until
 from tests.app.limits.parts import ask, bucket
@@ -88,3 +88,18 @@ def test_a_job_whose_release_was_lost_holds_its_session_no_longer_than_its_lease
     until(lambda: limiter.peek((ONE,)).now_s > first.now_s + 0.05)
     wire.replies(release_command(["ten_a"], today(first), 0, 0, ended.job_id, "s"), 1)
     assert limiter.take(ask(ONE)).refused is None
+
+
+def test_releases_without_a_session_are_summed_by_day_and_buckets(
+    wire: Wire, limiter: Limiter
+) -> None:
+    day = today(limiter.take(ask(bucket(tokens=1000), tokens=90)))
+    several = [Release(("ten_a",), day, -more, "", None) for more in (10, 20, 30)]
+    commands = release_commands([*several, Release(("ten_a",), day + 1, -5, "", None)])
+    assert len(commands) == 2
+    wire.replies(b"".join(commands), 2)
+    assert wire.call(("GET", f"lim:ten_a:tok:{day}")) == [b"30"]
+    nothing = [Release(("ten_a",), day, more, "", None) for more in (7, -7)]
+    assert release_commands(nothing) == []
+    held = [Release(("ten_a",), day, 0, name, None) for name in ("job_a", "job_b")]
+    assert len(release_commands(held)) == 2
