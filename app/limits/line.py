@@ -14,8 +14,9 @@ from gevent.hub import Waiter
 from app.redis import RedisGone, ReplyError, Wire, pack
 from app.telemetry import log
 
-TIMEOUT_S = 0.25
-"""A Redis that is silent for so long is taken for gone."""
+TIMEOUT_S = 1.0
+"""A Redis that is silent for so long is taken for gone. Only what is asked just then waits for it:
+until Redis is back, nobody asks it again."""
 
 RETRY_S = 1.0
 IDLE_S = 30.0
