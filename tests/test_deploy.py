@@ -14,6 +14,7 @@ from app.catalogue.model import CatalogueFile
 from app.cli.main import cli
 from app.queue import LANES
 from app.settings import Settings
+from app.vault import KEYS
 from tests.markdown import ROOT, page
 
 DEFAULTS = Settings()
@@ -45,7 +46,8 @@ def test_a_service_runs_a_command_that_exists(name: str) -> None:
     assert (ROOT / "deploy" / service["build"]["context"]).resolve() == ROOT
     assert (ROOT / service["build"]["dockerfile"]).is_file()
     named = {key for key in service["environment"] if key.startswith("MOONPOOL_")}
-    assert named == {"MOONPOOL_DATABASE_URL", "MOONPOOL_REDIS_URL"} <= SETTINGS
+    assert named == {"MOONPOOL_DATABASE_URL", "MOONPOOL_REDIS_URL", KEYS}
+    assert named - {KEYS} <= SETTINGS
 
 
 def test_the_composition_is_whole() -> None:

@@ -11,7 +11,8 @@ INTRO = """# Settings
 Settings come from the environment alone. This page is the output of `moonpool settings`.
 
 A provider's secret is in the variable that the catalogue names for it (`OPENAI_API_KEY`, for
-example), or in the file that the same name with `_FILE` behind it points at.
+example), or in the file that the same name with `_FILE` behind it points at. So are the keys that
+seal webhook secrets: `MOONPOOL_ENCRYPTION_KEYS`, without which a file in the data directory has one.
 
 | variable | default | meaning |
 |---|---|---|
