@@ -30,6 +30,11 @@ class Principal:
     buckets: tuple[Bucket, ...]
     valid_s: float | None = None
 
+    @property
+    def counts_sessions(self) -> bool:
+        """Whether any of its limits is one of sessions."""
+        return any(bucket.sessions is not None for bucket in self.buckets)
+
 
 def principal_of(found: FoundKey, catalogue: Catalogue) -> Principal:
     """The principal of a key: limits are the tier's, over them the tenant's; a key with limits of

@@ -12,7 +12,7 @@ Settings come from the environment alone. This page is the output of `moonpool s
 
 A provider's secret is in the variable that the catalogue names for it (`OPENAI_API_KEY`, for
 example), or in the file that the same name with `_FILE` behind it points at. So are the keys that
-seal webhook secrets: `MOONPOOL_ENCRYPTION_KEYS`, without which a file in the data directory has one.
+seal webhook secrets, `MOONPOOL_ENCRYPTION_KEYS`; without them the data directory holds one.
 
 | variable | default | meaning |
 |---|---|---|

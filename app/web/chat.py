@@ -196,7 +196,8 @@ def _draft(front: Front, asked: ChatRequest, models: list[Model], wish: Wish, bo
         reserved=estimate_tokens(body) + answer_tokens * choices,
         session=session,
         # A conversation at work, or an open stream that belongs to none.
-        holds_session=wish.door == "stream" or (wish.door == "sync" and session is not None),
+        holds_session=principal.counts_sessions
+        and (wish.door == "stream" or (wish.door == "sync" and session is not None)),
         store=asked.store is not False,
     )
 

@@ -9,7 +9,7 @@ import math
 
 from flask import Response, after_this_request, g
 
-from app.errors import RateLimited
+from app.errors import RateLimited, Unavailable
 from app.jobs.model import Draft
 from app.jobs.service import Admission
 from app.limits.model import Ask, Standing
@@ -44,13 +44,19 @@ def admit(front: Front, draft: Draft) -> Admission:
     except Exception as error:
         # A job that may be there gives back itself, at its end.
         if not getattr(error, "in_doubt", False):
-            front.limiter.give_back(ask, standing)
+            _give_back(front, ask, standing)
         raise
     if admission.job_id != draft.id:
-        front.limiter.give_back(ask, standing)
+        _give_back(front, ask, standing)
     if admission.warning is not None:
         _warn(admission.warning)
     return admission
+
+
+def _give_back(front: Front, ask: Ask, taken: Standing) -> None:
+    front.limiter.give_back(ask, taken)
+    # So that the headers tell how it stands now.
+    g.standing = None
 
 
 def _warn(budget_id: str) -> None:
@@ -93,7 +99,11 @@ def tell_limits(front: Front, answer: Response) -> Response:
     principal = g.get("principal")
     if principal is None:
         return answer
-    standing: Standing = g.get("standing") or front.limiter.peek(principal.buckets)
+    try:
+        standing: Standing = g.get("standing") or front.limiter.peek(principal.buckets)
+    except Unavailable:
+        # Neither Redis nor the books know how many tokens are left.
+        return answer
     answer.headers.extend(limit_headers(standing))
     return answer
 

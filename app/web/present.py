@@ -21,6 +21,7 @@ def job_object(job: JobRow) -> dict[str, Any]:
         "finished_at": None if job.finished_s is None else int(job.finished_s),
         "model": job.model,
         "lane": job.lane,
+        "app_id": job.app_id,
         "queue_position": job.queue_position,
         "attempts": job.attempt,
         "result": orjson.loads(job.body) if job.body else None,

@@ -29,11 +29,20 @@ class Bill:
     price_version: str | None
 
 
+def is_told(usage: dict[str, Any] | None) -> bool:
+    """Whether a provider's usage can be believed, so that nothing need be counted here."""
+    return (
+        usage is not None
+        and _is_count(usage.get("prompt_tokens"))
+        and _is_count(usage.get("completion_tokens", 0))
+    )
+
+
 def told_or_estimated(told: dict[str, Any] | None, request: str, text: str) -> dict[str, Any]:
-    """The provider's usage, or our own count of it, marked `estimated`."""
-    prompt = (told or {}).get("prompt_tokens")
-    completion = (told or {}).get("completion_tokens", 0)
-    if told is not None and _is_count(prompt) and _is_count(completion):
+    """The provider's usage, or our own count of it, marked `estimated`; `text` is read for that
+    alone."""
+    if told is not None and is_told(told):
+        prompt, completion = told["prompt_tokens"], told.get("completion_tokens", 0)
         return {**told, "completion_tokens": completion, "total_tokens": prompt + completion}
     prompt, completion = estimate_tokens(request), estimate_tokens(text)
     return {

@@ -15,7 +15,7 @@ from app.jobs.service import release
 from app.money import usd
 from app.settings import Settings
 from app.telemetry import log
-from workers.inference.account import NO_TOKENS, bill, call_costs, told_or_estimated
+from workers.inference.account import NO_TOKENS, bill, call_costs, is_told, told_or_estimated
 from workers.inference.calls import AllFailed, Calls, Interrupted, ways_of
 from workers.inference.relay import Relay
 from workers.inference.request import provider_request
@@ -137,7 +137,9 @@ class Attempt:
         owes = answered if state in ("completed", "cancelled") else None
         usage = NO_TOKENS
         if calls is not None and answered is not None:
-            usage = told_or_estimated(calls.usage, job.request, self.relay.text())
+            # The text is put together of all its chunks, and mostly not needed.
+            text = "" if is_told(calls.usage) else self.relay.text()
+            usage = told_or_estimated(calls.usage, job.request, text)
         elif state == "cancelled" and calls is not None and calls.tried:
             # Its call was under way, so the prompt has been read.
             owes = calls.tried[-1]
@@ -194,7 +196,8 @@ class Attempt:
         """What the calls made so far owe each provider; notes it in them too."""
         owed: dict[str, int] = {}
         if self._calls is not None:
-            text = self.relay.text()
+            told = all(is_told(call.get("usage")) for call in self._calls.made)
+            text = "" if told else self.relay.text()
             for call, way in zip(self._calls.made, self._calls.tried, strict=True):
                 nanos = call_costs(call, way.model, way.route, self.job.request, text)
                 call["platform_cost_usd"] = usd(nanos)
