@@ -84,9 +84,7 @@ def wire(gevent_sockets: None, redis: str) -> Iterator[Wire]:
 
 
 @pytest.fixture
-def limiter(
-    gevent_sockets: None, redis: str, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Limiter]:
+def limiter(gevent_sockets: None, redis: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Limiter]:
     """A door's limiter, whose buckets have used nothing yet. It is patient: on a busy machine it
     would else take a slow Redis for gone."""
     monkeypatch.setattr("app.limits.line.TIMEOUT_S", 30.0)
