@@ -7,7 +7,7 @@ Three families of headers speak of one limiter: `X-RateLimit-*` (unix time), Ope
 
 import math
 
-from flask import Response, after_this_request, g
+from flask import Response, after_this_request, g, request
 
 from app.errors import RateLimited, Unavailable
 from app.jobs.model import Draft
@@ -15,6 +15,7 @@ from app.jobs.service import Admission
 from app.limits.model import Ask, Standing
 from app.web.auth import caller
 from app.web.front import Front
+from app.web.head import HEAD
 
 LEASE_SPARE_S = 60.0
 MINUTE_S, DAY_S = 60, 86_400
@@ -104,40 +105,46 @@ def tell_limits(front: Front, answer: Response) -> Response:
     except Unavailable:
         # Neither Redis nor the books know how many tokens are left.
         return answer
-    answer.headers.extend(limit_headers(standing))
+    lines = limit_lines(standing)
+    head = request.environ.get(HEAD)
+    if head is not None:
+        head.append(lines.encode())
+    else:
+        for line in lines.splitlines():
+            name, _, value = line.partition(": ")
+            answer.headers[name] = value
     return answer
 
 
-def limit_headers(standing: Standing) -> list[tuple[str, str]]:
-    """The headers of all three families; none for what has no limit."""
-    headers: list[tuple[str, str]] = []
-    policies, states = "", ""
+def limit_lines(standing: Standing) -> str:
+    """The header lines of all three families; none for what has no limit."""
+    lines, policies, states = "", "", ""
     requests, tokens = standing.requests, standing.tokens
     if requests.limit is not None:
-        limit, remaining = str(requests.limit), str(requests.remaining)
-        headers = [
-            ("X-RateLimit-Limit", limit),
-            ("X-RateLimit-Remaining", remaining),
-            ("X-RateLimit-Reset", str(math.ceil(standing.now_s + requests.reset_s))),
-            ("x-ratelimit-limit-requests", limit),
-            ("x-ratelimit-remaining-requests", remaining),
-            ("x-ratelimit-reset-requests", go_duration(requests.reset_s)),
-        ]
+        limit, remaining, reset_s = requests
+        lines = (
+            f"X-RateLimit-Limit: {limit}\r\n"
+            f"X-RateLimit-Remaining: {remaining}\r\n"
+            f"X-RateLimit-Reset: {math.ceil(standing.now_s + reset_s)}\r\n"
+            f"x-ratelimit-limit-requests: {limit}\r\n"
+            f"x-ratelimit-remaining-requests: {remaining}\r\n"
+            f"x-ratelimit-reset-requests: {go_duration(reset_s)}\r\n"
+        )
         policies = f'"requests";q={limit};w={MINUTE_S}'
-        states = f'"requests";r={remaining};t={math.ceil(requests.reset_s)}'
+        states = f'"requests";r={remaining};t={math.ceil(reset_s)}'
     if tokens.limit is not None:
-        limit, remaining = str(tokens.limit), str(tokens.remaining)
-        headers += (
-            ("x-ratelimit-limit-tokens", limit),
-            ("x-ratelimit-remaining-tokens", remaining),
-            ("x-ratelimit-reset-tokens", go_duration(tokens.reset_s)),
+        limit, remaining, reset_s = tokens
+        lines += (
+            f"x-ratelimit-limit-tokens: {limit}\r\n"
+            f"x-ratelimit-remaining-tokens: {remaining}\r\n"
+            f"x-ratelimit-reset-tokens: {go_duration(reset_s)}\r\n"
         )
         between = ", " if policies else ""
         policies += f'{between}"tokens";q={limit};w={DAY_S}'
-        states += f'{between}"tokens";r={remaining};t={math.ceil(tokens.reset_s)}'
+        states += f'{between}"tokens";r={remaining};t={math.ceil(reset_s)}'
     if policies:
-        headers += (("RateLimit-Policy", policies), ("RateLimit", states))
-    return headers
+        lines += f"RateLimit-Policy: {policies}\r\nRateLimit: {states}\r\n"
+    return lines
 
 
 def go_duration(seconds: float) -> str:

@@ -9,6 +9,8 @@ from typing import Any
 
 from gunicorn.workers.ggevent import GeventPyWSGIWorker, PyWSGIHandler
 
+from app.web.head import HEAD
+
 LINE_MAX = 16_384
 LINES_MAX = 100
 
@@ -63,6 +65,27 @@ class Handler(PyWSGIHandler):  # type: ignore[misc]
     """Reads with `Head`; writes no access log, which the job line keeps better."""
 
     MessageClass = Head
+
+    def get_environ(self) -> dict[str, Any]:
+        environ: dict[str, Any] = super().get_environ()
+        environ[HEAD] = []
+        return environ
+
+    def _write_with_headers(self, data: bytes) -> None:
+        """Sends head and first data as one; pywsgi takes a system call for each."""
+        self.headers_sent = True
+        self.finalize_headers()
+        parts = [b"HTTP/1.1 ", self.status, b"\r\n"]
+        for header in self.response_headers:
+            parts.append(b"%b: %b\r\n" % header)
+        # An error of the request line has no environment.
+        parts += (self.environ or {}).get(HEAD, ())
+        parts.append(b"\r\n")
+        if data and self.response_use_chunked:
+            parts += (b"%x\r\n" % len(data), data, b"\r\n")
+        else:
+            parts.append(data)
+        self._sendall(b"".join(parts))
 
     def _sendall(self, data: bytes) -> None:
         # Nearly always all goes at once; gevent's sendall asks for the buffer's size first.
