@@ -1,6 +1,7 @@
 """Request fields that are Moonpool's own and never reach a provider."""
 
 OURS = frozenset({
+    "asked",
     "background",
     "cancel_on_disconnect",
     "emotion_style",

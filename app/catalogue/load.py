@@ -60,6 +60,7 @@ def _merge(parts: list[CatalogueFile]) -> CatalogueFile:
     for part in parts[1:]:
         merged = CatalogueFile(
             default=part.default or merged.default,
+            defaults={**merged.defaults, **part.defaults},
             providers={**merged.providers, **part.providers},
             models={**merged.models, **part.models},
             aliases={**merged.aliases, **part.aliases},
@@ -134,7 +135,11 @@ def _resolve(
     if tier not in merged.tiers:
         raise CatalogueError(f"default_tier: no tier is named {tier!r}")
     aliases = {alias: name for alias, name in merged.aliases.items() if name in models}
-    return Catalogue(default, providers, models, aliases, found, merged.tiers, tier)
+    for operation, name in merged.defaults.items():
+        if name not in specs or specs[name].does != operation:
+            raise CatalogueError(f"defaults.{operation}: no model for it is named {name!r}")
+    defaults = {operation: name for operation, name in merged.defaults.items() if name in models}
+    return Catalogue(default, providers, models, aliases, found, merged.tiers, tier, defaults)
 
 
 def _model(

@@ -2,11 +2,14 @@
 
 import hashlib
 import json
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from app.catalogue.abilities import Operation, unable
 from app.catalogue.tiers import Limits
 from app.money import cost_nanos, nanos_from_usd
 
@@ -14,7 +17,7 @@ Source = Literal["catalogue", "genai-prices"]
 """Where a price was read: in a catalogue file, or in the data of genai-prices."""
 
 FREE_TIER = "free"
-BUILTIN_KINDS = frozenset({"eliza", "sim"})
+BUILTIN_KINDS = frozenset({"eliza", "sim", "minilm", "image"})
 """Kinds of provider that answer without any key, at no cost to the platform."""
 
 
@@ -28,6 +31,9 @@ def _nanos(value: Any) -> int:
 
 UsdPerMillion = Annotated[int, BeforeValidator(_nanos), Field(ge=0)]
 """Written as dollars per million tokens, kept as nano-dollars per million tokens."""
+
+UsdEach = UsdPerMillion
+"""Written as dollars, kept as nano-dollars."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +57,15 @@ class Cost:
 
 
 class Price(_Part):
-    """What tokens cost. `cached_input` defaults to `input`."""
+    """What tokens cost, an `image`, and a `minute` of audio. `cached_input` defaults to `input`."""
 
     source: ClassVar[Source] = "catalogue"
 
     input: UsdPerMillion = 0
     output: UsdPerMillion = 0
     cached_input: UsdPerMillion | None = None
+    image: UsdEach = 0
+    minute: UsdEach = 0
 
     @property
     def cached(self) -> int:
@@ -69,22 +77,33 @@ class Price(_Part):
         """The most a million prompt tokens and a million completion tokens can cost."""
         return max(self.input, self.cached), self.output
 
-    def cost(self, prompt: int, cached: int, completion: int) -> Cost:
-        """The cost of tokens: `prompt` includes the `cached` ones."""
+    def cost(
+        self, prompt: int, cached: int, completion: int, images: int = 0, seconds: float = 0
+    ) -> Cost:
+        """The cost of tokens, images and seconds of audio: `prompt` includes the `cached` ones."""
+        output = cost_nanos(completion, self.output)
+        if images or seconds:
+            output += self.units(images, seconds)
         return Cost(
             cost_nanos(max(prompt - cached, 0), self.input),
             cost_nanos(cached, self.cached),
-            cost_nanos(completion, self.output),
+            output,
         )
+
+    def units(self, images: int, seconds: float) -> int:
+        """The cost of images and seconds of audio alone, rounded up, in nano-dollars."""
+        return images * self.image + math.ceil(seconds * self.minute / 60)
 
 
 class ProviderSpec(_Part):
-    """A provider: `kind` names the adapter; `api_key_env` the variable that holds its key."""
+    """A provider: `kind` names the adapter; `api_key_env` the variable that holds its key;
+    `without` lists fields of a chat request that it does not take though its kind does."""
 
-    kind: Literal["openai", "eliza", "sim"]
+    kind: Literal["openai", "anthropic", "gemini", "eliza", "sim", "minilm", "image"]
     base_url: str = ""
     api_key_env: str = ""
     enabled_by_key: bool = False
+    without: tuple[str, ...] = ()
 
 
 class Route(_Part):
@@ -102,9 +121,13 @@ class Route(_Part):
 
 
 class ModelSpec(_Part):
-    """A model as it is offered. `over: chat` is a persona over the best configured chat model."""
+    """A model as it is offered. `over: chat` is a persona over the best configured chat model;
+    `does` is the operation that it is for; `without` lists fields of a chat request that it does
+    not take."""
 
     description: str = ""
+    does: Operation = "chat"
+    without: tuple[str, ...] = ()
     owned_by: str = "moonpool"
     context: int = Field(128_000, gt=0)
     max_output: int = Field(16_384, gt=0)
@@ -116,10 +139,12 @@ class ModelSpec(_Part):
 
 
 class CatalogueFile(_Part):
-    """A catalogue file. `chat` orders the models that a persona may stand on; `tiers` bounds what
-    a tenant may ask for, by the name of its tier."""
+    """A catalogue file. `default` is the chat model and `defaults` the models of other operations
+    for requests that name none; `chat` orders the models that a persona may stand on; `tiers`
+    bounds what a tenant may ask for, by the name of its tier."""
 
     default: str | None = None
+    defaults: dict[Operation, str] = {}
     providers: dict[str, ProviderSpec] = {}
     models: dict[str, ModelSpec] = {}
     aliases: dict[str, str] = {}
@@ -139,6 +164,8 @@ class PriceEntry:
     cached_input: int
     output: int
     source: Source
+    image: int = 0
+    minute: int = 0
 
 
 def price_entry(model: str, provider: str, price: Price) -> PriceEntry:
@@ -151,6 +178,8 @@ def price_entry(model: str, provider: str, price: Price) -> PriceEntry:
         "cached_input": price.cached,
         "output": price.output,
     }
+    # Left out where there are none, so that the versions of token prices stay what they were.
+    charged |= {unit: each for unit in ("image", "minute") if (each := getattr(price, unit))}
     told = json.dumps(charged, sort_keys=True, separators=(",", ":"))
     version = "price_" + hashlib.sha256(told.encode()).hexdigest()[:16]
     return PriceEntry(version, **charged, source=price.source)
@@ -194,9 +223,12 @@ class Model:
         """What the provider of `route` charges the platform."""
         return self.price_of(route) if route.cost is None else route.cost
 
-    def cost(self, prompt: int, cached: int, completion: int, route: Route | None = None) -> Cost:
+    def cost(
+        self, prompt: int, cached: int, completion: int, route: Route | None = None,
+        images: int = 0, seconds: float = 0,
+    ) -> Cost:  # fmt: skip
         """The cost to the customer where `route` answered: `prompt` includes the `cached` ones."""
-        return self.price_of(route).cost(prompt, cached, completion)
+        return self.price_of(route).cost(prompt, cached, completion, images, seconds)
 
     def price_version(self, route: Route) -> str:
         """The name of the price that is charged when `route` answers: `price_` and 16 hex digits,
@@ -214,6 +246,10 @@ class Model:
         prompt = request_bytes + self._persona_bytes
         output = (max_tokens or self.spec.max_output) * choices
         return prompt * self._most_input + output * self._most_output
+
+    def hold_units(self, images: int, seconds: float) -> int:
+        """The most that images and seconds of audio can cost on any route, in nano-dollars."""
+        return max(self.price_of(route).units(images, seconds) for route in self.routes)
 
 
 def _a_token(price: int) -> int:
@@ -238,6 +274,7 @@ class Catalogue:
     found: list[str] = field(default_factory=list)
     tiers: dict[str, Limits] = field(default_factory=dict)
     default_tier: str = FREE_TIER
+    defaults: dict[Operation, str] = field(default_factory=dict)
     _on: dict[tuple[str, str], Model] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -267,6 +304,11 @@ class Catalogue:
         if model is None or provider is None:
             return model
         return self._on.get((model.id, provider))
+
+    def unable(self, model: Model, route: Route, request: Mapping[str, Any]) -> str | None:
+        """The path of the first field of a chat request that `route` cannot honour, or None."""
+        provider = self.providers[route.provider]
+        return unable(provider.kind, request, provider.without + model.spec.without)
 
     @property
     def test_models(self) -> list[str]:

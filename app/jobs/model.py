@@ -5,6 +5,13 @@ from typing import Any, Literal
 
 Lane = Literal["interactive", "background", "batch", "system"]
 
+Kind = Literal[
+    "chat.completion", "text_completion", "response", "message", "embedding", "image",
+    "transcription",
+]  # fmt: skip
+"""What an inference job answers with. All up to `message` are conversations: they are run, kept and
+told as chat completions, and their doors put them into their own form."""
+
 Door = Literal["sync", "stream", "background"]
 """How the client waits: for the answer, for a stream of it, or not at all."""
 
@@ -139,7 +146,8 @@ class HandedBack:
 
 @dataclass(frozen=True, slots=True)
 class JobRow:
-    """A job as its owner sees it. Times are unix seconds."""
+    """A job as its owner sees it. Times are unix seconds; `request` is there for the kinds whose
+    answer is shown with parts of it."""
 
     id: str
     tenant_id: str
@@ -165,3 +173,4 @@ class JobRow:
     store: bool
     forgotten_s: float | None
     cost: int | None
+    request: str | None = None

@@ -160,23 +160,25 @@ def record_prices(connection: Connection, entries: Sequence[PriceEntry]) -> None
     kept already stay as they are: a version never changes its meaning. In the order of their
     versions, so that processes that start at the same time never wait for each other in a ring."""
     columns = zip(
-        *((e.version, e.model, e.provider, e.input, e.cached_input, e.output, e.source)
+        *((e.version, e.model, e.provider, e.input, e.cached_input, e.output, e.source, e.image,
+           e.minute)
           for e in sorted(entries, key=lambda e: e.version)),
         strict=True,
     )  # fmt: skip
     connection.execute(
-        "INSERT INTO price (version, model, provider, input, cached_input, output, source) "
-        "SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::bigint[], %s::bigint[], "
-        "%s::bigint[], %s::text[]) ON CONFLICT (version) DO NOTHING",
-        [list(column) for column in columns] or [[]] * 7,
+        "INSERT INTO price (version, model, provider, input, cached_input, output, source, image, "
+        "minute) SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::bigint[], "
+        "%s::bigint[], %s::bigint[], %s::text[], %s::bigint[], %s::bigint[]) "
+        "ON CONFLICT (version) DO NOTHING",
+        [list(column) for column in columns] or [[]] * 9,
     )
 
 
 def find_price(connection: Connection, version: str) -> KnownPrice | None:
     """The price of this version, or None."""
     row = connection.execute(
-        "SELECT version, model, provider, input, cached_input, output, source, "
+        "SELECT version, model, provider, input, cached_input, output, source, image, minute, "
         "floor(extract(epoch FROM since))::bigint FROM price WHERE version = %s",
         (version,),
     ).fetchone()
-    return KnownPrice(PriceEntry(*row[:7]), row[7]) if row else None
+    return KnownPrice(PriceEntry(*row[:9]), row[9]) if row else None

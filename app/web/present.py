@@ -6,6 +6,7 @@ import orjson
 
 from app.events.log import QUEUED, Event
 from app.jobs.model import STATUS, JobRow
+from app.web.results import result_of
 from app.web.sse import frame
 
 
@@ -24,7 +25,7 @@ def job_object(job: JobRow) -> dict[str, Any]:
         "app_id": job.app_id,
         "queue_position": job.queue_position,
         "attempts": job.attempt,
-        "result": orjson.loads(job.body) if job.body else None,
+        "result": result_of(job),
         "error": job.error,
         "usage": job.usage,
         "metadata": job.metadata or {},

@@ -64,6 +64,13 @@ def _tokens(usage: dict[str, Any]) -> tuple[int, int, int]:
     return prompt, min(cached, prompt) if _is_count(cached) else 0, usage["completion_tokens"]
 
 
+def units(usage: dict[str, Any]) -> tuple[int, float]:
+    """Images and seconds of audio that an answer used."""
+    images, seconds = usage.get("images", 0), usage.get("seconds", 0)
+    heard = type(seconds) in (int, float) and 0 <= seconds < 2**31
+    return images if _is_count(images) else 0, seconds if heard else 0
+
+
 def bill(
     usage: dict[str, Any],
     model: Model | None,
@@ -79,10 +86,11 @@ def bill(
     set aside at admission. The costs by part always sum to the total.
     """
     prompt, cached, completion = _tokens(usage)
+    images, seconds = units(usage)
     cost, version = NOTHING, None
     if model is not None:
         route = route or (model.routes[0] if model.routes else None)
-        cost = model.cost(prompt, cached, completion, route).within(hold)
+        cost = model.cost(prompt, cached, completion, route, images, seconds).within(hold)
         version = model.price_version(route) if route is not None else None
     full = {
         **usage,
@@ -106,8 +114,9 @@ def call_costs(call: dict[str, Any], model: Model, route: Route, request: str, t
     if _unread(call):
         return 0
     said = text if "ttft_ms" in call else ""
-    prompt, cached, completion = _tokens(told_or_estimated(call.get("usage"), request, said))
-    return model.cost_of(route).cost(prompt, cached, completion).total
+    usage = told_or_estimated(call.get("usage"), request, said)
+    prompt, cached, completion = _tokens(usage)
+    return model.cost_of(route).cost(prompt, cached, completion, *units(usage)).total
 
 
 def _unread(call: dict[str, Any]) -> bool:

@@ -1,17 +1,27 @@
 """The provider calls of one attempt: each route in turn until one has said its first token."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import gevent
 
 from app.catalogue.model import Catalogue, Model, Route
 from app.settings import Settings
 from workers.inference.plan import next_step
-from workers.providers.base import Call, Chunk, Completion, ProviderError
+from workers.providers.base import (
+    Answer,
+    Call,
+    Chunk,
+    Completion,
+    Provider,
+    ProviderError,
+    operator,
+)
 from workers.providers.registry import Providers
+
+Whole = TypeVar("Whole", Completion, Answer)
 
 
 class AllFailed(Exception):
@@ -55,19 +65,26 @@ class Calls:
     usage: dict[str, Any] | None = None
 
     def complete(self) -> Completion:
-        """A whole answer. Raises AllFailed."""
+        """A whole completion. Raises AllFailed."""
+        return self._whole(lambda provider, call: provider.complete(call))
+
+    def operate(self, operation: str) -> Answer:
+        """The answer to what is no conversation. Raises AllFailed."""
+        return self._whole(lambda provider, call: operator(provider, operation)(call))
+
+    def _whole(self, ask: Callable[[Provider, Call], Whole]) -> Whole:
         failures: list[tuple[int, ProviderError]] = []
         while True:
             way, call = self._next(failures)
             try:
-                completion = self.providers.get(way.route.provider).complete(call)
+                answer = ask(self.providers.get(way.route.provider), call)
             except ProviderError as error:
                 self._failed(failures, way, error)
                 continue
             self._spoke(way)
-            self.usage = completion.usage
+            self.usage = answer.usage
             self._ended("completed", None)
-            return completion
+            return answer
 
     def stream(self) -> Iterator[Chunk]:
         """The chunks of an answer. Raises AllFailed before the first, Interrupted after it."""
@@ -140,11 +157,18 @@ class Calls:
         call["usage"] = self.usage
 
 
-def ways_of(catalogue: Catalogue, model: Model, fallbacks: list[str]) -> list[Way]:
-    """All routes of a model, then those of its fallbacks."""
+def ways_of(
+    catalogue: Catalogue, model: Model, fallbacks: list[str], asked: dict[str, Any]
+) -> list[Way]:
+    """All routes of a model, then those of its fallbacks, but for those that cannot honour a field
+    of the request `asked`. Of these, if there is no other: the provider says what is wrong."""
     others = [catalogue.find(name) for name in fallbacks]
     models = [model, *(other for other in others if other is not None)]
-    return [Way(one, route) for one in models for route in one.routes]
+    ways = [Way(one, route) for one in models for route in one.routes]
+    if len(ways) == 1 or model.spec.does != "chat":
+        return ways
+    able = [way for way in ways if catalogue.unable(way.model, way.route, asked) is None]
+    return able or ways
 
 
 def _says(choice: dict[str, Any]) -> bool:

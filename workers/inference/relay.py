@@ -9,7 +9,7 @@ from app.events.publish import JobLog, Publisher
 from app.jobs.model import Claimed
 from app.jobs.tail import snapshot
 from app.limits.release import Release
-from workers.providers.base import Chunk, Completion
+from workers.providers.base import Answer, Chunk, Completion
 from workers.providers.collect import Collector
 
 
@@ -21,7 +21,7 @@ class Relay:
         self._publisher, self._job = publisher, job
         self._quiet = job.door == "sync"
         self._collector = Collector()
-        self._whole: Completion | None = None
+        self._whole: Completion | Answer | None = None
         self._log = JobLog(job.id, job.attempt, lambda: snapshot(self.choices()))
         self.spoke = False
 
@@ -49,12 +49,19 @@ class Relay:
             self._log.delta([orjson.dumps(choice) for choice in choices])
             self._publisher.wrote(self._log)
 
-    def whole(self, completion: Completion) -> None:
+    def whole(self, answer: Completion | Answer) -> None:
         """Takes an answer that came in one piece."""
-        self._whole = completion
+        self._whole = answer
+
+    @property
+    def answer(self) -> Answer | None:
+        """The answer to what is no conversation."""
+        return self._whole if isinstance(self._whole, Answer) else None
 
     def choices(self) -> list[dict[str, Any]]:
-        """The answer so far."""
+        """The answer so far, where it has choices."""
+        if isinstance(self._whole, Answer):
+            return []
         return self._whole.choices if self._whole is not None else self._collector.choices()
 
     def text(self) -> str:

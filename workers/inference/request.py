@@ -16,7 +16,7 @@ def provider_request(asked: dict[str, Any], model: Model) -> dict[str, Any]:
         for name, value in {**extra, **asked}.items()
         if name not in _DROPPED and value is not None
     }
-    if model.spec.persona:
+    if model.spec.persona and "messages" in request:
         persona = {"role": "system", "content": model.spec.persona}
         request["messages"] = [persona, *request["messages"]]
     return request

@@ -120,11 +120,13 @@ class Attempt:
         model = parts.catalogue.find(asked.get("model"), options.get("provider"))
         if model is None:
             return self._end("failed", no_model(job.model))
-        ways = ways_of(parts.catalogue, model, options.get("fallbacks") or [])
+        ways = ways_of(parts.catalogue, model, options.get("fallbacks") or [], options)
         request = provider_request(asked, model)
         calls = Calls(parts.settings, parts.providers, ways, request, job.attempt)
         self._calls = calls
-        if job.door == "sync":
+        if model.spec.does != "chat":
+            self.relay.whole(calls.operate(model.spec.does))
+        elif job.door == "sync":
             self.relay.whole(calls.complete())
         else:
             for chunk in calls.stream():
@@ -153,9 +155,12 @@ class Attempt:
         )  # fmt: skip
         self._usage = orjson.dumps(billed.usage)
         self._error = orjson.dumps(error)
-        choices = self.relay.choices()
+        choices, answer = self.relay.choices(), self.relay.answer
         if choices:
             self._body = orjson.dumps(self._completion(choices, billed.usage))
+        elif answer is not None:
+            told = {"model": job.model, **answer.body, "usage": billed.usage}
+            self._body = orjson.dumps(told)
         return Ended(
             Outcome(
                 id=job.id,

@@ -28,7 +28,8 @@ def all_failed(model: str, failures: list[tuple[str, ProviderError]]) -> dict[st
     told = [{"provider": provider, "reason": f"{e.kind}: {e.message}"} for provider, e in failures]
     if last.kind == "invalid":
         return _stored(InvalidRequest(
-            f"The provider refused the request: {last.message}", code="provider_refused"
+            f"The provider refused the request: {last.message}",
+            code="provider_refused", param=last.param,
         ))  # fmt: skip
     message = f"All providers failed for model {model!r}: {last.message}"
     if all(error.kind == "rate_limited" for _, error in failures):

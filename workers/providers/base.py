@@ -24,7 +24,8 @@ class ProviderError(Exception):
     """A provider call that failed.
 
     `retryable`: whether another try, here or elsewhere, can help. `retry_after`: seconds the
-    provider asks to wait. `status`: its HTTP status where it gave one.
+    provider asks to wait. `status`: its HTTP status where it gave one. `param`: the field of the
+    request that it is about, for kind `invalid`.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class ProviderError(Exception):
         retryable: bool | None = None,
         retry_after: float | None = None,
         status: int | None = None,
+        param: str | None = None,
     ) -> None:
         super().__init__(message)
         self.kind = kind
@@ -42,6 +44,7 @@ class ProviderError(Exception):
         self.retryable = kind in RETRYABLE if retryable is None else retryable
         self.retry_after = retry_after
         self.status = status
+        self.param = param
 
 
 @dataclass(slots=True)
@@ -80,6 +83,16 @@ class Completion:
     usage: dict[str, Any] | None
 
 
+@dataclass(slots=True)
+class Answer:
+    """A whole answer to what is no conversation: `body` in OpenAI's form, without `model` and
+    `usage`. `usage` has `prompt_tokens` and `completion_tokens`, 0 where there are none, and
+    `images` or `seconds` of audio where those are what is paid for."""
+
+    body: dict[str, Any]
+    usage: dict[str, Any] | None
+
+
 class Provider(Protocol):
     """One way to get a completion. Both methods raise ProviderError and nothing else.
 
@@ -90,3 +103,25 @@ class Provider(Protocol):
     def complete(self, call: Call) -> Completion: ...
 
     def stream(self, call: Call) -> Iterator[Chunk]: ...
+
+
+class Operator(Protocol):
+    """A way to get what is no conversation: `embed`, `draw` or `transcribe` (see `OPERATORS`).
+    Raises ProviderError and nothing else."""
+
+    def __call__(self, call: Call) -> Answer: ...
+
+
+OPERATORS: dict[str, str] = {
+    "embedding": "embed", "image": "draw", "transcription": "transcribe",
+}  # fmt: skip
+"""The method of a provider for each operation of the catalogue that is not chat. A provider has
+those that `app.catalogue.abilities` says of its kind."""
+
+
+def operator(provider: object, operation: str) -> Operator:
+    """The provider's method for an operation; raises ProviderError `invalid` if it has none."""
+    found: Operator | None = getattr(provider, OPERATORS[operation], None)
+    if found is None:
+        raise ProviderError("invalid", f"the provider has no {operation}", param="model")
+    return found

@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from app.catalogue.abilities import HARMLESS
+
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
@@ -98,6 +100,16 @@ class ChatRequest(ExtraBody):
 
     def tokens_asked(self) -> int | None:
         return self.max_completion_tokens or self.max_tokens
+
+    def demands(self) -> dict[str, Any]:
+        """The fields that may be beyond a provider, with what content parts there are."""
+        asked = {name: getattr(self, name) for name in self.model_fields_set - HARMLESS}
+        if self.extra_body is not None:
+            extra = self.extra_body
+            asked |= {name: getattr(extra, name) for name in extra.model_fields_set - HARMLESS}
+        if any(type(message.content) is list for message in self.messages):
+            asked["messages"] = [{"content": message.content} for message in self.messages]
+        return asked
 
     def option(self, name: str) -> Any:
         """A field of ours, wherever the client put it; the flattened one wins."""

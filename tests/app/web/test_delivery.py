@@ -16,7 +16,8 @@ from app.jobs import store
 from app.jobs.forget import sweep_undelivered
 from app.redis import Wire
 from app.settings import Settings
-from app.web.openai_stream import ChunkStream
+from app.web.job_stream import JobStream
+from app.web.openai_stream import Chunks
 from tests.app.events.parts import until
 from tests.app.line import assert_proven, draft, tenant
 from tests.app.retention.parts import SECRET, ended_jobs, with_content
@@ -304,7 +305,8 @@ def test_a_stream_that_breaks_off_where_the_job_goes_on_has_not_told_its_end(
             for n, name in enumerate(names, 2)]  # fmt: skip
     calls: list[bool] = []
     tail: Any = Told(told)
-    chunks = ChunkStream(tail, draft("ten_x"), False, False, {}, lambda: calls.append(True))
+    one = draft("ten_x")
+    chunks = JobStream(tail, one, Chunks(one, False), False, {}, lambda: calls.append(True))
     frames = chunks.started()
     assert [next(frames) != b"" for _ in range(2)] == [True, True]
     assert calls == [], "not before the last frame has been taken"

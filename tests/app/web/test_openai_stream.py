@@ -7,7 +7,8 @@ import orjson
 import pytest
 
 from app.events.log import Event, EventId
-from app.web.openai_stream import DONE, ChunkStream
+from app.web.job_stream import JobStream
+from app.web.openai_stream import DONE, Chunks
 from tests.app.line import draft
 
 
@@ -64,5 +65,6 @@ def test_what_was_discarded_before_anything_was_sent_is_not_sent(
 ) -> None:
     rest = [event("completed")]
     tail: Any = Told(rest) if held else Told(told, rest)
-    chunks = ChunkStream(tail, draft("ten_x"), False, False, {})
+    one = draft("ten_x")
+    chunks = JobStream(tail, one, Chunks(one, False), False, {})
     assert text_of(b"".join(chunks.started(told if held else ()))) == text

@@ -36,7 +36,7 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def calls(*models: Model, **scripted: Scripted) -> Calls:
     catalogue = catalogue_of(*models)
-    ways = ways_of(catalogue, models[0], [one.id for one in models[1:]])
+    ways = ways_of(catalogue, models[0], [one.id for one in models[1:]], {})
     registry = providers_of(catalogue, **scripted)
     return Calls(Settings(first_token_timeout=7), registry, ways, {"messages": []}, attempt=3)
 
@@ -167,7 +167,7 @@ def test_the_same_way_twice_is_two_ways() -> None:
     same = model("m", "p")
     p = play([error("auth")])
     catalogue = catalogue_of(same)
-    ways = ways_of(catalogue, same, ["m"])
+    ways = ways_of(catalogue, same, ["m"], {})
     made = Calls(Settings(), providers_of(catalogue, p=p), ways, {}, attempt=1)
     with pytest.raises(AllFailed):
         made.complete()
@@ -176,7 +176,7 @@ def test_the_same_way_twice_is_two_ways() -> None:
 
 def test_unknown_fallbacks_are_no_ways() -> None:
     one = model("m", "p", "q")
-    ways = ways_of(catalogue_of(one), one, ["nowhere"])
+    ways = ways_of(catalogue_of(one), one, ["nowhere"], {})
     assert [way.route.provider for way in ways] == ["p", "q"]
 
 

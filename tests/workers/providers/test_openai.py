@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workers.providers.base import Call, Chunk, ProviderError
-from workers.providers.openai import ANSWER_MAX, FRAME_MAX, MESSAGE_MAX, OpenAI, _retry_after
+from workers.providers.openai import OpenAI
+from workers.providers.wire import ANSWER_MAX, FRAME_MAX, MESSAGE_MAX, retry_after
 
 USAGE = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
 DONE = b"data: [DONE]\n\n"
@@ -201,7 +202,7 @@ def test_without_retry_after_none_is_told() -> None:
 
 @given(st.text())
 def test_no_retry_after_breaks_the_adapter(text: str) -> None:
-    wait = _retry_after(text)
+    wait = retry_after(text)
     assert wait is None or 0 <= wait < float("inf")
 
 

@@ -1,0 +1,284 @@
+"""What all inference doors share: from what a client asked to an admitted job and its answer.
+
+A door reads its body into an `Asked`, and shows what the line gives in its own `Shape`.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import orjson
+from flask import Response, after_this_request, request
+
+from app.accounts.keys import Principal
+from app.catalogue.abilities import Operation
+from app.catalogue.model import Model
+from app.catalogue.tokens import estimate_tokens
+from app.errors import Forbidden, InvalidRequest, ModelNotFound
+from app.events.log import QUEUED
+from app.ids import new_id
+from app.jobs.model import Door, Draft, Kind, Lane
+from app.web.auth import caller
+from app.web.body import idempotency_key
+from app.web.delivery import forgetting, unless_deleted
+from app.web.front import Front
+from app.web.job_stream import Form, JobStream
+from app.web.limits import admit
+from app.web.present import answer_headers, job_object, urls
+from app.web.sse import stream_response
+from app.web.waiting import answer_when_done
+
+APP_ID_MAX = 128
+DEFAULT_ANSWER_TOKENS = 512
+"""What is reserved of the day's tokens for an answer whose length the client does not bound."""
+
+DOORS: dict[Operation, str] = {
+    "chat": "/v1/chat/completions",
+    "embedding": "/v1/embeddings",
+    "image": "/v1/images/generations",
+    "transcription": "/v1/audio/transcriptions",
+}
+_WAIT = re.compile(r"\bwait=(\d{1,5})\b")
+
+
+@dataclass(slots=True)
+class Asked:
+    """What a door understood of its request.
+
+    `body`: the bytes that came, which an Idempotency-Key stands for; `request`: the JSON that the
+    worker gets, of a chat completion where the kind is a conversation; `path`: of the door, without
+    `/v1`. `fields`: what of a chat request may be beyond a provider. `answer_tokens`: the most that
+    the client wants, None for the model's own bound. `images` and `seconds` of audio are the most
+    that the answer can use.
+    """
+
+    kind: Kind
+    path: str
+    body: bytes
+    request: str
+    operation: Operation = "chat"
+    model: str | None = None
+    provider: str | None = None
+    fallbacks: Sequence[str] = ()
+    fields: dict[str, Any] = field(default_factory=dict)
+    answer_tokens: int | None = None
+    choices: int = 1
+    images: int = 0
+    seconds: float = 0
+    stream: bool = False
+    background: bool = False
+    cancel_on_disconnect: bool = True
+    session: str | None = None
+    store: bool = True
+    metadata: dict[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How a door answers. `form` makes the frames of a stream; `whole` makes the response out of
+    the JSON that the line gives for a whole answer; `accepted` the one to a background job."""
+
+    form: Callable[[Draft], Form]
+    whole: Callable[[bytes, Draft], Response]
+    accepted: Callable[[dict[str, Any]], dict[str, Any]] = lambda job: job
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """How the client wants to be answered. `wait_s`: how long it waits before it takes a job."""
+
+    door: Door
+    lane: Lane
+    wait_s: float | None
+
+
+def respond(front: Front, asked: Asked, shape: Shape) -> Response:
+    """Admits a job and answers as its client wishes. Raises ModelNotFound, InvalidRequest,
+    Forbidden and what `admit` raises, and the error of a job that failed while its client
+    waited."""
+    models = models_of(front, asked)
+    wish = _wish(asked)
+    draft = _draft(front, asked, models, wish)
+    tail = front.tail(draft.id, draft.tenant_id, QUEUED)
+    try:
+        admission = admit(front, draft)
+    except BaseException:
+        tail.close()
+        raise
+    if admission.job_id != draft.id:
+        tail.close()
+        return _replay(front, replace(draft, id=admission.job_id), wish, shape)
+    leave = asked.cancel_on_disconnect and wish.door != "background"
+    environ = request.environ
+    if wish.door == "stream":
+        form = shape.form(draft)
+        frames = JobStream(tail, draft, form, leave, environ, forgetting(front, draft))
+        return stream_response(frames.started(), answer_headers(draft.id))
+    if wish.door == "sync" or wish.wait_s is not None:
+        forget = forgetting(front, draft)
+        done = answer_when_done(front, tail, wish.wait_s, leave, environ, forget)
+        if done is not None:
+            return _whole(done, draft, shape)
+    tail.close()
+    return _accepted(front, draft, wish, shape)
+
+
+def json_answer(body: bytes, draft: Draft) -> Response:
+    """A whole answer as it is."""
+    return Response(body, 200, mimetype="application/json")
+
+
+def _whole(body: bytes, draft: Draft, shape: Shape) -> Response:
+    answer = shape.whole(body, draft)
+    for name, value in answer_headers(draft.id).items():
+        answer.headers[name] = value
+    return answer
+
+
+def _replay(front: Front, draft: Draft, wish: Wish, shape: Shape) -> Response:
+    """Answers from the job that an Idempotency-Key stands for: a stream attaches to it, a client
+    that waits waits for it. It is not this client's to cancel."""
+    unless_deleted(front, draft)
+
+    @after_this_request
+    def mark(response: Response) -> Response:
+        response.headers["Idempotent-Replayed"] = "true"
+        return response
+
+    if wish.door == "background" and wish.wait_s is None:
+        return _accepted(front, draft, wish, shape)
+    tail = front.tail(draft.id, draft.tenant_id, QUEUED)
+    forget = forgetting(front, draft)
+    if wish.door == "stream":
+        stream = JobStream(tail, draft, shape.form(draft), False, request.environ, forget)
+        frames = stream.started(tail.stored() or tail.catch_up())
+        return stream_response(frames, answer_headers(draft.id))
+    tail.catch_up()
+    done = answer_when_done(front, tail, wish.wait_s, False, request.environ, forget)
+    return _accepted(front, draft, wish, shape) if done is None else _whole(done, draft, shape)
+
+
+def _accepted(front: Front, draft: Draft, wish: Wish, shape: Shape) -> Response:
+    """202 with the job object."""
+    job = front.jobs.find(draft.id, draft.tenant_id)
+    headers = {"Location": urls(draft.id)["self"], **answer_headers(draft.id)}
+    if request.headers.get("Prefer"):
+        wait = None if wish.wait_s is None else f"wait={wish.wait_s:g}"
+        headers["Preference-Applied"] = wait or "respond-async"
+    told = shape.accepted(job_object(job))
+    return Response(orjson.dumps(told), 202, headers, mimetype="application/json")
+
+
+def models_of(front: Front, asked: Asked) -> list[Model]:
+    """The model asked for, then its fallbacks, each of which can do what is asked. Raises
+    ModelNotFound, and InvalidRequest naming the field that no route can honour."""
+    catalogue = front.catalogue
+    name = asked.model
+    if not name and asked.operation != "chat":
+        name = catalogue.defaults.get(asked.operation)
+        if name is None:
+            raise InvalidRequest(
+                f"model is missing, and no default model for {asked.operation} is configured: "
+                f"defaults.{asked.operation} in the catalogue names one.", param="model",
+            )  # fmt: skip
+    model = catalogue.find(name, asked.provider)
+    if model is None:
+        raise ModelNotFound(
+            f"The model {name!r} does not exist here; GET /v1/models lists those that do.",
+            param="model",
+        )
+    _unless_unable(front, model, asked, "model")
+    models = [model]
+    for other in asked.fallbacks:
+        fallback = catalogue.find(other)
+        if fallback is None:
+            raise ModelNotFound(f"The fallback model {other!r} does not exist.", param="fallbacks")
+        _unless_unable(front, fallback, asked, "fallbacks")
+        models.append(fallback)
+    return models
+
+
+def _unless_unable(front: Front, model: Model, asked: Asked, param: str) -> None:
+    if model.spec.does != asked.operation:
+        raise InvalidRequest(
+            f"The model {model.id!r} is for {DOORS[model.spec.does]}.", param=param,
+            code="model_not_for_this",
+        )  # fmt: skip
+    if asked.operation == "chat":
+        lacks = [front.catalogue.unable(model, route, asked.fields) for route in model.routes]
+        if lacks and all(lacks):
+            raise InvalidRequest(
+                f"{lacks[0]} is not supported by the model {model.id!r} on "
+                f"{', '.join(dict.fromkeys(route.provider for route in model.routes))}.",
+                param=lacks[0], code="unsupported_parameter",
+            )  # fmt: skip
+
+
+def _wish(asked: Asked) -> Wish:
+    prefer = request.headers.get("Prefer", "")
+    wait = _WAIT.search(prefer)
+    background = asked.background or "respond-async" in prefer
+    if asked.stream and (background or wait):
+        raise InvalidRequest(
+            "A stream is not a background job: drop stream, and follow /v1/jobs/{id}/events.",
+            param="stream",
+        )
+    if wait:
+        return Wish("background", "interactive", float(wait[1]))
+    if background:
+        return Wish("background", "background", None)
+    return Wish("stream" if asked.stream else "sync", "interactive", None)
+
+
+def _draft(front: Front, asked: Asked, models: list[Model], wish: Wish) -> Draft:
+    settings, principal = front.settings, caller()
+    key, body = idempotency_key(), asked.body
+    test = principal.mode == "test"
+    if test and not all(model.builtin for model in models):
+        raise Forbidden("A test key runs only builtin models.", param="model")
+    answer_tokens = asked.answer_tokens or min(DEFAULT_ANSWER_TOKENS, models[0].spec.max_output)
+    if asked.operation != "chat":
+        answer_tokens = 0
+    return Draft(
+        id=new_id("job"),
+        tenant_id=principal.tenant_id,
+        key_id=principal.key_id,
+        app_id=_app_id(principal),
+        kind=asked.kind,
+        lane=wish.lane,
+        door=wish.door,
+        model=asked.model or models[0].id,
+        request=asked.request,
+        metadata=orjson.dumps(asked.metadata).decode() if asked.metadata else None,
+        hold=0 if test else max(_hold(model, asked) for model in models),
+        deadline_s=settings.total_timeout,
+        backlog=settings.backlog(wish.lane),
+        path=asked.path,
+        idempotency_key=key,
+        body_hash=hashlib.sha256(body).hexdigest() if key is not None else None,
+        reserved=_prompt_tokens(asked) + answer_tokens * asked.choices,
+        session=asked.session,
+        # A conversation at work, or an open stream that belongs to none.
+        holds_session=principal.counts_sessions
+        and (wish.door == "stream" or (wish.door == "sync" and asked.session is not None)),
+        store=asked.store,
+    )
+
+
+def _prompt_tokens(asked: Asked) -> int:
+    # An audio file is paid by its length, not in tokens.
+    return 0 if asked.operation == "transcription" else estimate_tokens(asked.body)
+
+
+def _hold(model: Model, asked: Asked) -> int:
+    if asked.operation == "transcription":
+        return model.hold_units(0, asked.seconds)
+    hold = model.hold(len(asked.request), asked.answer_tokens, asked.choices)
+    return hold + model.hold_units(asked.images, 0) if asked.images else hold
+
+
+def _app_id(principal: Principal) -> str:
+    named = request.headers.get("X-App-ID", "").strip() or principal.app_id or "Unknown"
+    return named[:APP_ID_MAX]
