@@ -51,6 +51,7 @@ class Chunks:
         self._rest = b'],"usage":null}\n\n' if self._usage else b"]}\n\n"
 
     def frame(self, event: Event) -> bytes:
+        """The chunks of an event, or the error frame of one that a stream cannot go on after."""
         name, data = event.name, event.data
         if name == "delta":
             self._sent_text = True

@@ -366,7 +366,7 @@ def test_a_streams_connection_serves_again_when_its_body_ends_after_the_last_fra
     transport: GeventTransport, end: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the end never comes, the next stream has a connection of its own."""
-    monkeypatch.setattr("workers.providers.openai.END_S", 10 if end else 0.01)
+    monkeypatch.setattr("workers.providers.wire.END_S", 10 if end else 0.01)
 
     def talk(peer: Peer) -> None:
         while True:
