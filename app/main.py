@@ -9,6 +9,7 @@ from app.web.admin_money import admin_money_routes
 from app.web.billing import billing_routes
 from app.web.budgets import budget_routes
 from app.web.chat import chat_routes
+from app.web.completions import completion_routes
 from app.web.data import data_routes
 from app.web.front import front as make_front
 from app.web.guards import guard
@@ -17,6 +18,7 @@ from app.web.keys import key_routes
 from app.web.models import model_routes, public_routes
 from app.web.operations import operation_routes
 from app.web.problems import install
+from app.web.provider_keys import provider_key_routes
 from app.web.usage import usage_routes
 from app.web.users import session_routes, sign_in_routes
 from app.web.webhooks import webhook_routes
@@ -31,6 +33,7 @@ def create_app(chosen: Settings) -> Flask:
     install(app)
     blueprints = [
         chat_routes(front),
+        completion_routes(front),
         job_routes(front),
         model_routes(front),
         key_routes(front),
@@ -39,6 +42,7 @@ def create_app(chosen: Settings) -> Flask:
         usage_routes(front),
         data_routes(front),
         webhook_routes(front),
+        provider_key_routes(front),
         admin_routes(front),
         admin_money_routes(front),
         sign_in_routes(front),

@@ -132,6 +132,17 @@ class Settings(BaseSettings):
         "their own",
     )
 
+    own_key_share: float = Field(
+        0,
+        ge=0,
+        le=1,
+        description="share of the price that an answer costs when the provider was called with the "
+        "tenant's own key",
+    )
+    cache_hit_share: float = Field(
+        0, ge=0, le=1, description="share of the price that an answer from the cache costs"
+    )
+
     @cached_property
     def home(self) -> Path:
         """The data directory as an absolute path."""

@@ -1,6 +1,7 @@
 """Upkeep that runs by the calendar."""
 
 from app.db.connect import connect
+from app.jobs.cache import drop_expired
 from app.jobs.store import tokens_of_day
 from app.ledger.verify import verify
 from app.limits.reconcile import reconcile
@@ -37,4 +38,6 @@ def sweep_content() -> None:
     """Admits the jobs that delete content which is older than its tenant keeps it."""
     with connect(settings().postgres, "sweep") as connection:
         admitted = sweep(connection, settings())
+        dropped = drop_expired(connection)
+    log("retention").info("expired answers dropped", count=dropped)
     log("retention").info("content swept", count=len(admitted))

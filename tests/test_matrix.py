@@ -13,6 +13,7 @@ from werkzeug.routing import Rule
 from werkzeug.test import TestResponse
 
 from app.accounts.apps import create_app as create_tenants_app
+from app.accounts.provider_keys import bring_key
 from app.accounts.scopes import TENANT_SCOPES
 from app.accounts.store import create_key
 from app.accounts.tenants import create_tenant
@@ -105,6 +106,7 @@ def _filled(web: Flask, connection: Connection) -> World:
             connection, mine, "tenant", mine, "day", None, 1000, actor="test"
         ).id,
         "endpoint_id": _endpoint(web, key.key),
+        "provider_key_id": bring_key(connection, mine, "openai", "sealed", "", actor="test").id,
         "model_id": "builtin/sim",
         "version": "price_0",
     }

@@ -3,6 +3,7 @@
 OURS = frozenset({
     "asked",
     "background",
+    "cache_ttl",
     "cancel_on_disconnect",
     "emotion_style",
     "emotion_tracking",

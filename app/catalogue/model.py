@@ -48,6 +48,10 @@ class Cost:
     def total(self) -> int:
         return self.input + self.cached_input + self.output
 
+    def part(self, share: float) -> "Cost":
+        """This share (0 to 1) of each part, rounded down."""
+        return Cost(*(int(nanos * share) for nanos in (self.input, self.cached_input, self.output)))
+
     def within(self, limit: int) -> "Cost":
         """The parts cut to a total of `limit` nano-dollars: output first, then input, then the
         cached input."""

@@ -19,6 +19,7 @@ from app.catalogue.tokens import estimate_tokens
 from app.errors import Forbidden, InvalidRequest, ModelNotFound
 from app.events.log import QUEUED
 from app.ids import new_id
+from app.jobs.cache import TTL_MAX_S
 from app.jobs.model import Door, Draft, Kind, Lane
 from app.web.auth import caller
 from app.web.body import idempotency_key
@@ -98,6 +99,7 @@ def respond(front: Front, asked: Asked, shape: Shape) -> Response:
     """Admits a job and answers as its client wishes. Raises ModelNotFound, InvalidRequest,
     Forbidden and what `admit` raises, and the error of a job that failed while its client
     waited."""
+    _take_cache_header(asked)
     models = models_of(front, asked)
     wish = _wish(asked)
     draft = _draft(front, asked, models, wish)
@@ -123,6 +125,18 @@ def respond(front: Front, asked: Asked, shape: Shape) -> Response:
             return _whole(done, draft, shape)
     tail.close()
     return _accepted(front, draft, wish, shape)
+
+
+def _take_cache_header(asked: Asked) -> None:
+    """`X-Cache-TTL` says what the field `cache_ttl` does, for clients that cannot add fields."""
+    text = request.headers.get("X-Cache-TTL")
+    if text is None:
+        return
+    if not text.isdecimal() or not 1 <= int(text) <= TTL_MAX_S:
+        raise InvalidRequest(
+            f"X-Cache-TTL must be a number of seconds from 1 to {TTL_MAX_S}.", param="X-Cache-TTL"
+        )
+    asked.request = orjson.dumps({"cache_ttl": int(text), **orjson.loads(asked.request)}).decode()
 
 
 def json_answer(body: bytes, draft: Draft) -> Response:

@@ -18,7 +18,8 @@ LANE: Lane = "interactive"
 TABLES = (
     "open_job", "job", "result", "attempt", "transfer", "turn", "worker", "api_key", "account",
     "tenant", "idempotency", "idempotent_answer", "audit", "budget", "webhook_event",
-    "console_user", "app", "price", "webhook_delivery", "webhook_endpoint",
+    "console_user", "app", "price", "webhook_delivery", "webhook_endpoint", "cached_answer",
+    "provider_key",
 )  # fmt: skip
 
 

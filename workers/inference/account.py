@@ -78,9 +78,11 @@ def bill(
     latency_ms: float,
     ttft_ms: float | None,
     route: Route | None = None,
+    share: float = 1.0,
 ) -> Bill:
     """Prices `usage` as `model` costs where `route` answered (without one: its first route);
-    without a model, or where the platform is at fault, nothing is owed.
+    without a model, or where the platform is at fault, nothing is owed. `share`: the part of the
+    price that is charged.
 
     What would go over the hold is the platform's loss: a client is never charged more than was
     set aside at admission. The costs by part always sum to the total.
@@ -90,7 +92,8 @@ def bill(
     cost, version = NOTHING, None
     if model is not None:
         route = route or (model.routes[0] if model.routes else None)
-        cost = model.cost(prompt, cached, completion, route, images, seconds).within(hold)
+        cost = model.cost(prompt, cached, completion, route, images, seconds)
+        cost = (cost if share == 1 else cost.part(share)).within(hold)
         version = model.price_version(route) if route is not None else None
     full = {
         **usage,

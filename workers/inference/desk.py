@@ -15,6 +15,7 @@ from app.catalogue.load import catalogue
 from app.catalogue.model import PriceEntry
 from app.db.connect import Connection
 from app.db.group import GroupCommit, GroupFailed
+from app.db.reads import Reads
 from app.events.publish import JobLog, Publisher
 from app.ids import new_id
 from app.jobs import store
@@ -22,6 +23,9 @@ from app.jobs.model import Claimed, HandedBack, Outcome
 from app.queue import Bell
 from app.settings import Settings
 from app.telemetry import log
+from app.vault import Vault
+from workers.inference.cached import AnswerCache
+from workers.inference.own_keys import OwnKeys
 from workers.inference.relay import Relay
 from workers.inference.run import Attempt, Cancelled, Ended, Lost, Parts, Released
 from workers.providers.registry import Providers
@@ -86,7 +90,11 @@ class Desk:
         self._bell = Bell(settings.redis)
         models = catalogue(settings)
         publisher = Publisher(settings.redis, self._fenced)
-        self._parts = Parts(settings, models, Providers(models), publisher)
+        reads = Reads(settings.postgres, "worker")
+        self._parts = Parts(
+            settings, models, Providers(models), publisher,
+            OwnKeys(reads, Vault(settings)), AnswerCache(reads),
+        )  # fmt: skip
         self._claims: GroupCommit[tuple[str, int], list[Claimed]] = GroupCommit(
             settings.postgres, "claim", self._claim_group
         )

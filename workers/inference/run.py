@@ -1,6 +1,7 @@
 """The story of one attempt of one job, from its claim to its terminal event."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,10 +17,14 @@ from app.money import usd
 from app.settings import Settings
 from app.telemetry import log
 from workers.inference.account import NO_TOKENS, bill, call_costs, is_told, told_or_estimated
-from workers.inference.calls import AllFailed, Calls, Interrupted, ways_of
+from workers.inference.cached import AnswerCache, Place, as_chunk, place_of, told_again
+from workers.inference.calls import AllFailed, Calls, Interrupted, Way, ways_of
+from workers.inference.own_keys import NONE, OwnKeys
 from workers.inference.relay import Relay
 from workers.inference.request import provider_request
+from workers.inference.several import PROMPTS, Several
 from workers.inference.verdicts import all_failed, deadline, interrupted, no_model
+from workers.providers.base import Completion
 from workers.providers.registry import Providers
 
 
@@ -43,6 +48,8 @@ class Parts:
     catalogue: Catalogue
     providers: Providers
     publisher: Publisher
+    own_keys: OwnKeys | None = None
+    cache: AnswerCache | None = None
 
 
 @dataclass(slots=True)
@@ -64,6 +71,10 @@ class Attempt:
         self._parts = parts
         self._began = time.monotonic()
         self._calls: Calls | None = None
+        self._own: Mapping[str, str] = NONE
+        self._place: Place | None = None
+        self._keeps = True
+        self._hit: tuple[Way, dict[str, Any]] | None = None
         self._usage = self._error = b"null"
         self._body: bytes | None = None
 
@@ -102,6 +113,10 @@ class Attempt:
             outcome.state, self._usage, self._error, self._body,
             release(self.job.reservation, used),
         )  # fmt: skip
+        if self._place is not None and self._hit is None and outcome.state == "completed":
+            cache = self._parts.cache
+            if cache is not None and self._keeps:
+                gevent.spawn(cache.keep, self._place, self.job.id)
 
     def without_answer(self, outcome: Outcome) -> None:
         """Makes `outcome` a failure that costs nothing and holds nothing of what was said."""
@@ -122,7 +137,18 @@ class Attempt:
             return self._end("failed", no_model(job.model))
         ways = ways_of(parts.catalogue, model, options.get("fallbacks") or [], options)
         request = provider_request(asked, model)
-        calls = Calls(parts.settings, parts.providers, ways, request, job.attempt)
+        ttl_s = options.get("cache_ttl")
+        if ttl_s and parts.cache is not None:
+            self._keeps = options.get("store") is not False
+            self._place = place_of(job.tenant_id, model, options.get("provider"), request, ttl_s)
+            if self._told_again(parts.cache, self._place, ways):
+                return self._end("completed", None)
+        if parts.own_keys is not None:
+            self._own = parts.own_keys.of(job.tenant_id)
+        providers = parts.providers.with_keys(self._own)
+        if PROMPTS in request:
+            providers = Several(providers)
+        calls = Calls(parts.settings, providers, ways, request, job.attempt)
         self._calls = calls
         if model.spec.does != "chat":
             self.relay.whole(calls.operate(model.spec.does))
@@ -132,6 +158,20 @@ class Attempt:
             for chunk in calls.stream():
                 self.relay.chunk(chunk)
         return self._end("completed", None)
+
+    def _told_again(self, cache: AnswerCache, place: Place, ways: list[Way]) -> bool:
+        """Answers from the cache if it can."""
+        cached = cache.find(place)
+        if cached is None:
+            return False
+        answer, usage = told_again(cached)
+        if isinstance(answer, Completion) and self.job.door != "sync":
+            self.relay.chunk(as_chunk(answer))
+        else:
+            self.relay.whole(answer)
+        way = next((way for way in ways if way.route.provider == cached.provider), ways[0])
+        self._hit = way, usage
+        return True
 
     def _end(self, state: EndState, error: dict[str, Any] | None) -> Ended:
         job, calls = self.job, self._calls
@@ -146,12 +186,18 @@ class Attempt:
             # Its call was under way, so the prompt has been read.
             owes = calls.tried[-1]
             usage = told_or_estimated(None, job.request, "")
+        share = 1.0
+        if self._hit is not None:
+            way, usage = self._hit
+            owes, share = way, self._parts.settings.cache_hit_share
+        elif owes is not None and owes.route.provider in self._own:
+            share = self._parts.settings.own_key_share
         now = time.monotonic()
         first = calls.first_token_s if calls is not None else None
         ttft_ms = None if first is None else job.age_ms + (first - self._began) * 1000
         billed = bill(
             usage, owes.model if owes else None, job.hold,
-            job.age_ms + (now - self._began) * 1000, ttft_ms, owes.route if owes else None,
+            job.age_ms + (now - self._began) * 1000, ttft_ms, owes.route if owes else None, share,
         )  # fmt: skip
         self._usage = orjson.dumps(billed.usage)
         self._error = orjson.dumps(error)
@@ -204,10 +250,16 @@ class Attempt:
             told = all(is_told(call.get("usage")) for call in self._calls.made)
             text = "" if told else self.relay.text()
             for call, way in zip(self._calls.made, self._calls.tried, strict=True):
-                nanos = call_costs(call, way.model, way.route, self.job.request, text)
+                own = way.route.provider in self._own
+                nanos = 0 if own else call_costs(call, way.model, way.route, self.job.request, text)
+                if own:
+                    call["own_key"] = True
                 call["platform_cost_usd"] = usd(nanos)
                 owed[way.route.provider] = owed.get(way.route.provider, 0) + nanos
         return owed
 
     def _made(self) -> str:
+        if self._hit is not None:
+            kept = self._hit[1]["cached_answer"]
+            return orjson.dumps([{"provider": "cache", "outcome": "hit", **kept}]).decode()
         return orjson.dumps(self._calls.made if self._calls else []).decode()

@@ -96,6 +96,13 @@ class RotateBody(_Strict):
     grace_seconds: Annotated[int, Field(ge=0, le=604_800)] = 0
 
 
+class NewProviderKeyBody(_Strict):
+    """`POST /v1/provider_keys`."""
+
+    provider: str = Field(min_length=1, max_length=64)
+    api_key: str = Field(min_length=1, max_length=4096, pattern=r"^[\x21-\x7e]+$")
+
+
 class NothingBody(_Strict):
     """A body without fields."""
 

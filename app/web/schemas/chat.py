@@ -38,6 +38,7 @@ class ExtraBody(_Strict):
 
     background: bool | None = None
     cancel_on_disconnect: bool | None = None
+    cache_ttl: int | None = Field(None, ge=1, le=86_400)
     provider: str | None = None
     fallbacks: list[str] | None = Field(None, max_length=8)
     emotion_tracking: bool | None = None

@@ -1,0 +1,164 @@
+"""A tenant's own key for a provider, and answers from the cache, against a whole stack."""
+
+import json
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from tests.conformance.conftest import http, tenant
+from tests.stacks import Stack
+from tests.waiting import wait_for
+
+MODEL = "answering"
+
+
+class Provider(ThreadingHTTPServer):
+    """Speaks OpenAI's chat API; refuses the key `sk-bad`; `keys` are those it was called with."""
+
+    def __init__(self) -> None:
+        self.keys: list[str | None] = []
+        super().__init__(("127.0.0.1", 0), _Handler)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        assert isinstance(self.server, Provider)
+        self.server.keys.append(self.headers["Authorization"])
+        refused = self.headers["Authorization"] == "Bearer sk-bad-0123456789"
+        usage = {"prompt_tokens": 1000, "completion_tokens": 10, "total_tokens": 1010}
+        message = {"role": "assistant", "content": f"answer {len(self.server.keys)}"}
+        choices = [{"index": 0, "message": message, "finish_reason": "stop"}]
+        told: Any = {"choices": choices, "usage": usage}
+        if refused:
+            told = {"error": {"message": "wrong key"}}
+        body = json.dumps(told).encode()
+        self.send_response(401 if refused else 200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Nothing is printed."""
+
+
+@pytest.fixture(scope="module")
+def provider() -> Iterator[Provider]:
+    with Provider() as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def stack(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    url = f"http://127.0.0.1:{provider.server_address[1]}/v1"
+    price = {"input": 1, "output": 2}
+    own = {
+        "providers": {"local": {"kind": "openai", "base_url": url, "api_key_env": "LOCAL_KEY"}},
+        "models": {MODEL: {"price": price, "routes": [{"provider": "local", "model": "theirs"}]}},
+    }
+    path: Path = tmp_path_factory.mktemp("catalogue") / "catalogue.yaml"
+    path.write_text(yaml.safe_dump(own))
+    with Stack({"MOONPOOL_CATALOGUE": str(path), "LOCAL_KEY": "sk-platform"}) as running:
+        yield running
+
+
+def ask(client: httpx.Client, text: str = "hi", **more: Any) -> httpx.Response:
+    body = {"model": MODEL, "messages": [{"role": "user", "content": text}], **more}
+    headers = {"X-Cache-TTL": more.pop("header")} if "header" in more else {}
+    body.pop("header", None)
+    return client.post("/chat/completions", json=body, headers=headers)
+
+
+def test_calls_are_made_with_the_tenants_own_key_and_cost_it_nothing_here(
+    stack: Stack, provider: Provider
+) -> None:
+    with http(stack, tenant(stack, "own", "enterprise", "--scopes", "inference,manage")) as client:
+        assert ask(client, "before").json()["usage"]["total_cost_usd"] == 0.00102
+        assert provider.keys[-1] == "Bearer sk-platform"
+        brought = client.post(
+            "/provider_keys", json={"provider": "local", "api_key": "sk-own-0123456789"}
+        )
+        assert (brought.status_code, brought.json()["hint"]) == (201, "6789")
+        assert "sk-own" not in client.get("/provider_keys").text
+
+        def with_own() -> bool:
+            ask(client, "after")
+            return provider.keys[-1] == "Bearer sk-own-0123456789"
+
+        wait_for(with_own, 15, "the tenant's own key")
+        answer = ask(client, "free")
+        assert answer.json()["usage"]["total_cost_usd"] == 0
+        attempts = client.get(f"/jobs/{answer.headers['x-job-id']}/attempts").json()["data"]
+        [call] = attempts[-1]["calls"]
+        assert (call["own_key"], call["platform_cost_usd"]) == (True, 0)
+        gone = client.delete(f"/provider_keys/{brought.json()['id']}")
+        assert gone.json()["deleted"] is True
+
+
+def test_a_refused_key_of_one_tenant_harms_no_other(stack: Stack, provider: Provider) -> None:
+    with (
+        http(stack, tenant(stack, "bad", "enterprise", "--scopes", "inference,manage")) as bad,
+        http(stack, tenant(stack, "good")) as good,
+    ):
+        key = {"provider": "local", "api_key": "sk-bad-0123456789"}
+        assert bad.post("/provider_keys", json=key).status_code == 201
+        wait_for(lambda: ask(bad).status_code != 200, 15, "the refused key")
+        for _ in range(12):
+            answer = ask(bad)
+            assert (answer.status_code, "wrong key" in answer.text) == (502, True)
+        assert ask(good).status_code == 200
+
+
+def test_a_provider_that_takes_no_key_is_refused_by_name(stack: Stack) -> None:
+    with http(stack, tenant(stack, "none", "enterprise", "--scopes", "inference,manage")) as client:
+        for name in ("simulator", "nowhere"):
+            answer = client.post("/provider_keys", json={"provider": name, "api_key": "k"})
+            assert answer.status_code == 400
+            assert answer.json()["error"]["param"] == "provider"
+
+
+def test_an_answer_is_told_again_for_nothing_within_its_tenant(
+    stack: Stack, provider: Provider
+) -> None:
+    with (
+        http(stack, tenant(stack, "cached")) as client,
+        http(stack, tenant(stack, "else")) as other,
+    ):
+        first = ask(client, "same", cache_ttl=60)
+        assert "cached_answer" not in first.json()["usage"]
+        wait_for(
+            lambda: "cached_answer" in ask(client, "same", cache_ttl=60).json()["usage"],
+            10, "an answer from the cache",
+        )  # fmt: skip
+        calls = len(provider.keys)
+        again = ask(client, "same", cache_ttl=60)
+        assert again.json()["choices"] == first.json()["choices"]
+        usage = again.json()["usage"]
+        assert (usage["total_cost_usd"], usage["prompt_tokens"]) == (0, 1000)
+        assert usage["cached_answer"]["job_id"].startswith("job_")
+        assert ask(client, "same", header="60").json()["choices"] == first.json()["choices"]
+        streamed = ask(client, "same", cache_ttl=60, stream=True).text
+        assert first.json()["choices"][0]["message"]["content"] in streamed
+        attempts = client.get(f"/jobs/{again.headers['x-job-id']}/attempts").json()["data"]
+        assert [call["outcome"] for call in attempts[-1]["calls"]] == ["hit"]
+        assert len(provider.keys) == calls
+        assert "cached_answer" not in ask(client, "same").json()["usage"]
+        assert "cached_answer" not in ask(other, "same", cache_ttl=60).json()["usage"]
+        assert len(provider.keys) == calls + 2
+
+
+@pytest.mark.parametrize("value", ["0", "x", "100000"])
+def test_a_wrong_ttl_is_refused_by_name(stack: Stack, value: str) -> None:
+    with http(stack, stack.key) as client:
+        answer = ask(client, header=value)
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, "X-Cache-TTL")
