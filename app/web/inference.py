@@ -19,7 +19,7 @@ from app.catalogue.tokens import estimate_tokens
 from app.errors import Forbidden, InvalidRequest, ModelNotFound
 from app.events.log import QUEUED
 from app.ids import new_id
-from app.jobs.cache import TTL_MAX_S
+from app.cache.store import TTL_MAX_S
 from app.jobs.model import Door, Draft, Kind, Lane
 from app.web.auth import caller
 from app.web.body import idempotency_key

@@ -9,7 +9,7 @@ import orjson
 from app.catalogue.model import Model
 from app.db.reads import Reads
 from app.errors import MoonpoolError
-from app.jobs.cache import CachedAnswer, find_answer, keep_answer
+from app.cache.store import CachedAnswer, find_answer, keep_answer
 from app.telemetry import log
 from workers.providers.base import Answer, Chunk, Completion
 
@@ -44,6 +44,7 @@ class AnswerCache:
         self._reads = reads
 
     def find(self, place: Place) -> CachedAnswer | None:
+        """What is kept at `place`, or None."""
         try:
             return self._reads.run(lambda c: find_answer(c, place.tenant_id, place.key))
         except MoonpoolError as error:

@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 import pytest
 
-from app.jobs.cache import CachedAnswer
+from app.cache.store import CachedAnswer
 from tests.workers.inference.scripted import model
 from workers.inference.cached import as_chunk, place_of, told_again
 from workers.providers.base import Answer, Completion
