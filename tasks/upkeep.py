@@ -1,7 +1,7 @@
 """Upkeep that runs by the calendar."""
 
-from app.db.connect import connect
 from app.cache.store import drop_expired
+from app.db.connect import connect
 from app.jobs.store import tokens_of_day
 from app.ledger.verify import verify
 from app.limits.reconcile import reconcile

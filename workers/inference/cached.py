@@ -6,10 +6,10 @@ from typing import Any
 
 import orjson
 
+from app.cache.store import CachedAnswer, find_answer, keep_answer
 from app.catalogue.model import Model
 from app.db.reads import Reads
 from app.errors import MoonpoolError
-from app.cache.store import CachedAnswer, find_answer, keep_answer
 from app.telemetry import log
 from workers.providers.base import Answer, Chunk, Completion
 

@@ -1,7 +1,7 @@
 """Which job's answer stands for a request, and until when."""
 
-from app.db.connect import Connection
 from app.cache.store import drop_expired, find_answer, keep_answer
+from app.db.connect import Connection
 from app.jobs.forget import forget
 from app.redis import Wire
 from tests.app.line import tenant
