@@ -23,6 +23,7 @@ NEUTRAL: Mapping[str, Any] = {
     "tools": [], "functions": [], "tool_choice": "auto", "function_call": "auto",
     "parallel_tool_calls": True, "response_format": {"type": "text"}, "modalities": ["text"],
     "top_logprobs": 0, "stop": [], "repetition_penalty": 1, "min_p": 0,
+    "temperature": 1, "top_p": 1,
 }  # fmt: skip
 """Values that ask for what a provider does anyway."""
 

@@ -22,6 +22,16 @@ from app.catalogue.prices import KnownPrice, priced
 from app.settings import Settings, secret
 
 OLLAMA_PROBE_S = 0.3
+OLLAMA_WITHOUT = (
+    "n", "logit_bias", "logprobs", "top_logprobs", "tool_choice", "parallel_tool_calls", "top_k",
+    "min_p", "repetition_penalty", "functions", "function_call", "modalities", "audio",
+    "prediction", "web_search_options", "max_completion_tokens",
+)  # fmt: skip
+"""What Ollama leaves out of OpenAI's chat API (https://docs.ollama.com/api/openai-compatibility):
+it would drop them without a word."""
+
+EMBEDDING_FAMILIES = frozenset({"bert", "nomic-bert", "nomic-bert-moe"})
+"""Ollama's families of models that are for embeddings alone."""
 
 
 class CatalogueError(Exception):
@@ -89,19 +99,25 @@ def _ollama_models(
         return {}
     try:
         answer = httpx.get(f"{url}/api/tags", timeout=OLLAMA_PROBE_S, trust_env=False).json()
-        names = [str(model["name"]) for model in answer["models"]]
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError):
+        specs = {str(told["name"]): _ollama_model(told) for told in answer["models"]}
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError, AttributeError):
         return {}
-    providers["ollama"] = ProviderSpec(kind="openai", base_url=f"{url}/v1")
-    found.append(f"Ollama answers at {url}: {len(names)} models joined")
-    return {
-        name: ModelSpec(
-            description="served by the local Ollama",
-            owned_by="ollama",
-            routes=(Route(provider="ollama", model=name),),
-        )
-        for name in names
-    }
+    providers["ollama"] = ProviderSpec(kind="openai", base_url=f"{url}/v1", without=OLLAMA_WITHOUT)
+    found.append(f"Ollama answers at {url}: {len(specs)} models joined")
+    return specs
+
+
+def _ollama_model(told: dict[str, Any]) -> ModelSpec:
+    """A model as Ollama lists it. Older ones tell no capabilities, only the family."""
+    embeds = "embedding" in (told.get("capabilities") or ()) or (
+        (told.get("details") or {}).get("family") in EMBEDDING_FAMILIES
+    )
+    return ModelSpec(
+        description="served by the local Ollama",
+        does="embedding" if embeds else "chat",
+        owned_by="ollama",
+        routes=(Route(provider="ollama", model=str(told["name"])),),
+    )
 
 
 def _resolve(
@@ -120,7 +136,10 @@ def _resolve(
         if routes:
             models[name] = _model(name, spec, routes, providers, today)
             found += _tiered(models[name])
-    real = [name for name in specs if name in models and specs[name].owned_by == "ollama"]
+    real = [
+        name for name, spec in specs.items()
+        if name in models and spec.owned_by == "ollama" and spec.does == "chat"
+    ]  # fmt: skip
     base = next((name for name in (*merged.chat, *real, "builtin/eliza") if name in models), None)
     for name, spec in specs.items():
         if spec.over == "chat" and base is not None:
@@ -160,7 +179,11 @@ def _model(
 
 
 def _persona(name: str, spec: ModelSpec, ground: Model) -> Model:
+    """A persona's model: its own description over what its ground can take and give."""
     routes = ground.routes
+    bounds = {name: getattr(ground.spec, name) for name in ("context", "max_output", "without")}
+    unsaid = {n: v for n, v in bounds.items() if n not in spec.model_fields_set}
+    spec = spec.model_copy(update=unsaid)
     if spec.price is not None:
         routes = tuple(route.model_copy(update={"price": spec.price}) for route in routes)
     price = spec.price or ground.price

@@ -77,6 +77,11 @@ class Price(_Part):
         return self.input if self.cached_input is None else self.cached_input
 
     @property
+    def blended(self) -> int:
+        """One number to compare prices by: as for three prompt tokens to each of the answer."""
+        return 3 * self.input + self.output + self.image + self.minute
+
+    @property
     def most(self) -> tuple[int, int]:
         """The most a million prompt tokens and a million completion tokens can cost."""
         return max(self.input, self.cached), self.output
@@ -115,6 +120,11 @@ class Route(_Part):
 
     `price` is what the customer pays when this route answers, over the model's price; `cost` is
     what the provider charges the platform. Both are filled in when the catalogue is loaded.
+
+    Of a model's routes those of the lowest `priority` come first; among these the draw goes by
+    `weight`, which is 1 where another of them has one, or without any weight the cheapest is first.
+    `max_concurrent`: calls at once from one worker process. `hedge_after_ms`: how long a stream's
+    first token is waited for before another route is asked as well.
     """
 
     provider: str
@@ -122,12 +132,16 @@ class Route(_Part):
     parameters: dict[str, Any] = {}
     price: Price | None = None
     cost: Price | None = None
+    weight: float | None = Field(None, ge=0, allow_inf_nan=False)
+    priority: int = 0
+    max_concurrent: int | None = Field(None, gt=0)
+    hedge_after_ms: float | None = Field(None, gt=0, allow_inf_nan=False)
 
 
 class ModelSpec(_Part):
     """A model as it is offered. `over: chat` is a persona over the best configured chat model;
     `does` is the operation that it is for; `without` lists fields of a chat request that it does
-    not take."""
+    not take; `hedge_after_ms` is that of its routes which have none."""
 
     description: str = ""
     does: Operation = "chat"
@@ -139,6 +153,7 @@ class ModelSpec(_Part):
     routes: tuple[Route, ...] = ()
     persona: str = ""
     over: Literal["chat"] | None = None
+    hedge_after_ms: float | None = Field(None, gt=0, allow_inf_nan=False)
     created: int = 1_700_000_000
 
 
@@ -226,6 +241,17 @@ class Model:
     def cost_of(self, route: Route) -> Price:
         """What the provider of `route` charges the platform."""
         return self.price_of(route) if route.cost is None else route.cost
+
+    def first_choices(self) -> tuple[Route, ...]:
+        """The routes of which one is called first while all are well: those of the lowest priority
+        that have a weight, 1 where others have one; without any weight the cheapest."""
+        if not self.routes:
+            return ()
+        lowest = min(route.priority for route in self.routes)
+        same = [route for route in self.routes if route.priority == lowest]
+        if any(route.weight is not None for route in same):
+            return tuple(route for route in same if route.weight != 0) or (same[0],)
+        return (min(same, key=lambda route: self.cost_of(route).blended),)
 
     def cost(
         self, prompt: int, cached: int, completion: int, route: Route | None = None,

@@ -52,12 +52,14 @@ class Call:
     """One provider call.
 
     `request` is the OpenAI-form body without Moonpool's own fields; `model` is the provider's
-    name of the model; `parameters` come from the catalogue's route. Timeouts are in seconds.
+    name of the model; `parameters` come from the catalogue's route; `max_output` is the most tokens
+    that the model answers with, for vendors that must be told. Timeouts are in seconds.
     """
 
     request: dict[str, Any]
     model: str
     parameters: dict[str, Any] = field(default_factory=dict)
+    max_output: int = 4096
     connect_timeout: float = 5.0
     first_token_timeout: float = 60.0
     idle_timeout: float = 30.0

@@ -1,21 +1,32 @@
 """The providers of a worker process, made from the catalogue when first called."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import cast
 
 from app.catalogue.model import Catalogue
-from app.settings import secret
+from app.embedding.minilm import embedder
+from app.settings import Settings, secret
+from workers.providers.anthropic import Anthropic
 from workers.providers.base import Provider
 from workers.providers.builtin.eliza import Eliza
+from workers.providers.builtin.image import Painter
+from workers.providers.builtin.minilm import MiniLM
 from workers.providers.builtin.sim import Sim
+from workers.providers.gemini import Gemini
 from workers.providers.openai import OpenAI
 from workers.providers.transport import GeventTransport
+
+ADAPTERS: Mapping[str, Callable[[GeventTransport, str, str], Provider]] = {
+    "anthropic": Anthropic, "gemini": Gemini,
+}  # fmt: skip
+"""The adapters of HTTP APIs of one vendor each, by kind of provider."""
 
 
 class Providers:
     """Gives the provider of a name in the catalogue."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
-        self._catalogue = catalogue
+    def __init__(self, catalogue: Catalogue, settings: Settings) -> None:
+        self._catalogue, self._settings = catalogue, settings
         self._transport = GeventTransport()
         self._made: dict[str, Provider] = {}
 
@@ -37,9 +48,17 @@ class Providers:
             return Eliza()
         if spec.kind == "sim":
             return Sim()
+        if spec.kind == "image":
+            # It is asked for images alone.
+            return cast(Provider, Painter())
+        if spec.kind == "minilm":
+            # And it for embeddings.
+            return cast(Provider, MiniLM(embedder(self._settings)))
         if key is None:
             key = secret(spec.api_key_env) if spec.api_key_env else ""
-        return OpenAI(self._transport, spec.base_url, key)
+        if spec.kind == "openai":
+            return OpenAI(self._transport, spec.base_url, key, spec.without)
+        return ADAPTERS[spec.kind](self._transport, spec.base_url, key)
 
 
 class _WithKeys(Providers):

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import gevent.socket
+import gevent.ssl
 import httpx
 from geventhttpclient.response import HTTPParseError, HTTPResponse
 
@@ -81,7 +82,7 @@ class GeventTransport(httpx.BaseTransport):
 
     def __init__(self) -> None:
         self._idle: dict[Origin, list[Any]] = {}
-        self._tls: ssl.SSLContext | None = None
+        self._tls: Any = None
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Sends a request and returns once the head of its answer is there. A connection that
@@ -149,18 +150,27 @@ class GeventTransport(httpx.BaseTransport):
 
     def _connect(self, origin: Origin, connect_s: float | None) -> Any:
         scheme, host, port = origin
+        sock = None
         try:
             sock = gevent.socket.create_connection((host, port), connect_s)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if scheme == "https":
-                if self._tls is None:
-                    self._tls = ssl.create_default_context()
-                sock = self._tls.wrap_socket(sock, server_hostname=host)
-        except TimeoutError as error:
-            raise httpx.ConnectTimeout(f"no connection to {host}:{port}") from error
+            return self._secured(sock, host) if scheme == "https" else sock
         except OSError as error:
-            raise httpx.ConnectError(f"no connection to {host}:{port}: {error}") from error
-        return sock
+            if sock is not None:
+                sock.close()
+            told = f"no connection to {host}:{port}"
+            if isinstance(error, TimeoutError):
+                raise httpx.ConnectTimeout(told) from error
+            raise httpx.ConnectError(f"{told}: {error}") from error
+
+    def _secured(self, sock: Any, host: str) -> Any:
+        """TLS over a connection: the certificate must be that of `host`, by an authority that the
+        system trusts or that the file named by SSL_CERT_FILE holds, which OpenSSL itself reads."""
+        if self._tls is None:
+            # By its own name: `ssl.create_default_context` makes it only where gevent has patched.
+            self._tls = gevent.ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            self._tls.load_default_certs()
+        return self._tls.wrap_socket(sock, server_hostname=host)
 
     def close(self) -> None:
         for idle in self._idle.values():

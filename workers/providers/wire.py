@@ -1,17 +1,16 @@
 """What the adapters of providers' HTTP APIs share: sending, reading within bounds, frames of
 server-sent events, and errors."""
 
-import email.utils
-import math
 import time
+import zlib
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
 
 import httpx
 import orjson
 
-from workers.providers.base import Call, ErrorKind, ProviderError
+from workers.providers.base import Call, ProviderError
+from workers.providers.refusals import message_in, told_error, wait_told
 from workers.providers.transport import Body
 
 ANSWER_MAX = 64_000_000
@@ -19,7 +18,13 @@ FRAME_MAX = 16_000_000
 END_S = 0.05
 """How long the end of a body is waited for once its stream has said that it is done."""
 
-MESSAGE_MAX = 500
+ERROR_MAX = 65_536
+"""How much of an error's body is read."""
+
+ERROR_S = 2.0
+"""How long each part of an error's body is waited for."""
+
+BOM = b"\xef\xbb\xbf"
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -56,7 +61,7 @@ def post(
 def read(response: httpx.Response) -> bytes:
     """The whole body; raises ProviderError if it is too large."""
     parts, size = [], 0
-    for part in response.stream:  # type: ignore[union-attr]
+    for part in _parts(response):
         size += len(part)
         if size > ANSWER_MAX:
             raise ProviderError("protocol", f"the answer is over {ANSWER_MAX} bytes")
@@ -64,29 +69,96 @@ def read(response: httpx.Response) -> bytes:
     return b"".join(parts)
 
 
+def _parts(response: httpx.Response) -> Iterator[bytes]:
+    """The body as it comes, inflated where the provider deflates what it was asked not to."""
+    parts = iter(response.stream)  # type: ignore[arg-type]
+    coding = response.headers.get("content-encoding", "identity")
+    if coding == "identity":
+        return parts
+    if coding not in ("gzip", "x-gzip", "deflate"):
+        raise ProviderError("protocol", f"the answer is encoded as {coding[:20]}")
+    return _inflated(parts)
+
+
+def _inflated(parts: Iterator[bytes]) -> Iterator[bytes]:
+    inflate = zlib.decompressobj(wbits=32 + zlib.MAX_WBITS)  # gzip's head or zlib's
+    try:
+        for part in parts:
+            yield inflate.decompress(part)
+    except zlib.error as error:
+        raise ProviderError("protocol", f"the answer cannot be inflated: {error}") from error
+
+
 class Frames:
     """The data of server-sent events, all that one read brought at a time.
 
-    Only `data:` lines count: every API that is read here says in the data what the event is.
-    Watches over the time between tokens: the reader calls `spoke` when a frame held one.
+    Events are read as the HTML standard says (section 9.2.6, Interpreting an event stream), but for
+    their types and ids: every API that is read here says in the data what the event is. Empty data
+    are left out. Watches over the time between tokens: the reader calls `spoke` when a frame held
+    one.
     """
 
     def __init__(self, response: httpx.Response, call: Call) -> None:
-        self._stream, self._call = response.stream, call
-        self._parts = iter(self._stream)  # type: ignore[arg-type]
+        self._response, self._stream, self._call = response, response.stream, call
+        self._parts = _parts(response)
         self._spoken, self._spoke_at = False, time.monotonic()
+        self._after_cr = False
+        self._held: list[bytes] = []
+        self._size = 0
 
     def __iter__(self) -> Iterator[list[bytes]]:
-        rest = b""
         for part in self._parts:
-            # A pair of CR and LF may be cut by the read: the CR waits in `rest` for its LF.
-            *frames, rest = (rest + part).replace(b"\r\n", b"\n").split(b"\n\n")
-            if len(rest) > FRAME_MAX:
-                raise ProviderError("protocol", f"a chunk is over {FRAME_MAX} bytes")
+            if self._after_cr or b"\r" in part:
+                part = self._line_feeds(part)  # noqa: PLW2901
+            if self._held or not part.endswith(b"\n\n"):
+                frames = self._ended(part)
+            else:  # Mostly a read brings whole events.
+                frames = part[:-2].split(b"\n\n")
+            data = []
+            for frame in frames:
+                if frame.startswith(b"data:") and b"\n" not in frame:
+                    one = frame[5:].strip()
+                else:
+                    one = _data_of(frame)
+                if one:
+                    data.append(one)
             before = self._spoke_at
-            yield [data for frame in frames for data in _data_of(frame)]
+            yield data
             if self._spoke_at == before:
                 self._unless_late()
+
+    def _ended(self, part: bytes) -> list[bytes]:
+        """The events that end in a read. The beginning of another is held in parts, lest a long
+        one be copied with each read."""
+        frames: list[bytes] = []
+        if b"\n" in part:
+            *frames, part = b"".join([*self._held, part]).split(b"\n\n")
+            self._held, self._size = [], 0
+        if part:
+            self._held.append(part)
+            self._size += len(part)
+            if self._size > FRAME_MAX:
+                raise ProviderError("protocol", f"a chunk is over {FRAME_MAX} bytes")
+        return frames
+
+    def _line_feeds(self, part: bytes) -> bytes:
+        """Each end of a line as one LF: it may be CR and LF, which a read may cut in two, or CR."""
+        if self._after_cr and part.startswith(b"\n"):
+            part = part[1:]
+        self._after_cr = part.endswith(b"\r")
+        return part.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+    def incomplete(self) -> ProviderError:
+        """The error of a stream that ended before its answer did: what the body says where it is
+        an error and no stream."""
+        kind = self._response.headers.get("content-type", "text/event-stream")
+        if self._spoken or kind.startswith("text/event-stream"):
+            return ProviderError("incomplete", "the stream ended without a finish reason")
+        with suppress(orjson.JSONDecodeError):
+            told = orjson.loads(b"".join(self._held))
+            if isinstance(told, dict | list) and message_in(told):
+                return told_error(told)
+        return ProviderError("protocol", f"the answer is {kind[:40]}, not a stream of events")
 
     def spoke(self) -> None:
         """Says that the frames in hand held a token."""
@@ -112,52 +184,44 @@ class Frames:
         self._stream.close()  # type: ignore[union-attr]
 
 
-def _data_of(frame: bytes) -> Iterator[bytes]:
-    for line in frame.split(b"\n"):
-        if line.startswith(b"data:"):
-            yield line[5:].strip()
+def _data_of(frame: bytes) -> bytes:
+    """The data of an event of several lines, or with a byte order mark before it."""
+    data = []
+    for line in frame.removeprefix(BOM).split(b"\n"):
+        name, _, value = line.partition(b":")
+        if name == b"data":
+            data.append(value.removeprefix(b" "))
+    return b"\n".join(data).strip()
 
 
 def refusal(response: httpx.Response) -> ProviderError:
     """The error that an answer of another status than 200 stands for."""
-    status = response.status_code
     try:
-        told = orjson.loads(read(response))
+        told = orjson.loads(_beginning(response))
     except orjson.JSONDecodeError:
         told = None
-    kind: ErrorKind = "invalid"
-    if status == 429:
-        kind = "rate_limited"
-    elif status in (401, 403):
-        kind = "auth"
-    elif status >= 500 or status in (408, 409):
-        kind = "unavailable"
-    wait = retry_after(response.headers.get("retry-after"))
-    return ProviderError(
-        kind, message_in(told) or f"status {status}", retry_after=wait, status=status
-    )
+    headers, status = response.headers, response.status_code
+    if 300 <= status < 400:
+        place = headers.get("location", "")[:100]
+        told = f"the provider redirects to {place!r}, which is not followed"
+    error = told_error(told, status)
+    error.retry_after = wait_told(headers, told)
+    return error
 
 
-def message_in(told: Any) -> str:
-    """The message of an error body of OpenAI's, Anthropic's or Google's form, cut short."""
-    error = told.get("error") if isinstance(told, dict) else None
-    text = error.get("message") if isinstance(error, dict) else error
-    return str(text or "")[:MESSAGE_MAX]
-
-
-def retry_after(text: str | None) -> float | None:
-    """Seconds from a Retry-After header, a number or a date (RFC 9110, section 10.2.3)."""
-    if text is None:
-        return None
-    try:
-        seconds = float(text)
-        return max(0.0, seconds) if math.isfinite(seconds) else None
-    except ValueError:
-        pass
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
-    except ValueError:
-        return None
+def _beginning(response: httpx.Response) -> bytes:
+    """As much of an error's body as can be had."""
+    stream, parts, size = response.stream, [], 0
+    if isinstance(stream, Body):
+        stream.read_s = ERROR_S
+    with suppress(httpx.HTTPError, ProviderError):
+        for part in _parts(response):
+            parts.append(part)
+            size += len(part)
+            if size >= ERROR_MAX:
+                break
+    stream.close()  # type: ignore[union-attr]
+    return b"".join(parts)
 
 
 class as_provider_errors:

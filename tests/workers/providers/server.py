@@ -14,14 +14,17 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 class Server:
-    """A TCP server whose `talk` decides each connection's life; counts connections and requests."""
+    """A TCP server whose `talk` decides each connection's life; counts connections and requests.
+    With `tls`, a context of gevent's, it speaks TLS."""
 
-    def __init__(self, talk: Callable[["Peer"], None]) -> None:
+    def __init__(self, talk: Callable[["Peer"], None], tls: Any = None) -> None:
         self._talk = talk
         self.connections = 0
         self.requests: list[bytes] = []
         self.closed = Event()
-        self._server = gevent.server.StreamServer(("127.0.0.1", 0), self._serve)
+        more = {"ssl_context": tls} if tls is not None else {}
+        self._scheme = "https" if tls is not None else "http"
+        self._server = gevent.server.StreamServer(("127.0.0.1", 0), self._serve, **more)
 
     def __enter__(self) -> "Server":
         self._server.start()
@@ -32,7 +35,7 @@ class Server:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}/v1/chat"
+        return f"{self._scheme}://127.0.0.1:{self._server.server_port}/v1/chat"
 
     def _serve(self, sock: Any, _: object) -> None:
         self.connections += 1

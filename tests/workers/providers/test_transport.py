@@ -1,6 +1,5 @@
 """The gevent transport against servers that keep, cut, stall and mangle connections."""
 
-from collections.abc import Iterator
 from contextlib import suppress
 from itertools import pairwise
 from typing import Any
@@ -17,13 +16,6 @@ from tests.workers.providers.server import CHUNKED, OK, Peer, Server, answer_all
 from workers.providers.base import Call
 from workers.providers.openai import OpenAI
 from workers.providers.transport import IDLE_MAX, GeventTransport
-
-
-@pytest.fixture
-def transport() -> Iterator[GeventTransport]:
-    made = GeventTransport()
-    yield made
-    made.close()
 
 
 def test_sends_the_request_and_gives_the_answer(transport: GeventTransport) -> None:

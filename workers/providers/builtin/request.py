@@ -1,18 +1,24 @@
 """What the builtin providers read from a chat completion request."""
 
 import re
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from workers.providers.base import ProviderError
 
 MOST_CHOICES = 128  # OpenAI's bound of `n`
+
+Token = TypeVar("Token")
 
 _WORD = re.compile(r"\s*\S+(?:\s+$)?")
 
 
 def invalid(field: str, problem: str) -> ProviderError:
     """The error for a field of the request or the catalogue that is not as it should be."""
-    return ProviderError("invalid", f"{field}: {problem}", retryable=False, status=400)
+    ours = field.startswith("parameters.")
+    return ProviderError(
+        "invalid", f"{field}: {problem}", retryable=False, status=400, param=None if ours else field
+    )
 
 
 def messages(request: dict[str, Any]) -> list[dict[str, Any]]:
@@ -44,20 +50,31 @@ def choice_count(request: dict[str, Any]) -> int:
 
 
 def bounded(tokens: list[str], request: dict[str, Any]) -> tuple[list[str], str]:
-    """The tokens up to a stop sequence or the token limit, and the finish reason.
+    """The words up to a stop sequence or the token limit, and the finish reason."""
+    tokens, cut = limited(stopped(tokens, request, words), request)
+    return tokens, "length" if cut else "stop"
 
-    A token is a word. `max_completion_tokens` stands before `max_tokens`.
-    """
+
+def stopped(
+    tokens: list[str], request: dict[str, Any], split: Callable[[str], list[str]]
+) -> list[str]:
+    """The tokens up to the first stop sequence; `split` makes a text into tokens."""
     if stops := _stops(request):
         text = "".join(tokens)
         ends = [end for stop in stops if (end := text.find(stop)) >= 0]
         if ends:
-            tokens = words(text[: min(ends)])
+            return split(text[: min(ends)])
+    return tokens
+
+
+def limited(tokens: list[Token], request: dict[str, Any]) -> tuple[list[Token], bool]:
+    """The tokens up to the token limit, and whether that cut any off. `max_completion_tokens`
+    stands before `max_tokens`."""
     for field in ("max_completion_tokens", "max_tokens"):
         if request.get(field) is not None:
             most = _whole(field, request[field], 0)
-            return (tokens[:most], "length") if len(tokens) > most else (tokens, "stop")
-    return tokens, "stop"
+            return tokens[:most], len(tokens) > most
+    return tokens, False
 
 
 def usage(request: dict[str, Any], tokens: int) -> dict[str, int]:

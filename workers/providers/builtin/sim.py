@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import Iterator
-from hashlib import blake2b
 from typing import Any
 
 import orjson
@@ -10,22 +9,23 @@ import orjson
 from workers.providers.base import Call, Chunk, Completion, ErrorKind, ProviderError
 from workers.providers.builtin import deltas
 from workers.providers.builtin.pace import Pace
-from workers.providers.builtin.request import bounded, choice_count, invalid, messages, usage
+from workers.providers.builtin.request import choice_count, invalid, messages
+from workers.providers.builtin.sim_answer import answer_to, digest_of
 from workers.providers.builtin.sim_settings import SimSettings, read_settings
+from workers.providers.builtin.sim_usage import sim_usage
 from workers.providers.collect import collect
 
 BATCH = 32  # choices to a chunk when no pace is asked for: cheap to make and to relay
 
-_WORDS = ("basalt", "crater", "dune", "eclipse", "impact", "mare", "orbit", "regolith", "tide")
-_DIGEST = 32  # bytes, each of which chooses words
 _KINDS: dict[int, ErrorKind] = {401: "auth", 403: "auth", 429: "rate_limited"}
 
 
 class Sim:
     """Answers numbered words such as "tide0001 mare0002", no two alike in one answer, so that a
-    doubled or a missing token shows.
+    doubled or a missing token shows; or calls tools, or answers in a format, where a request asks
+    for that (see `sim_tools` and `sim_schema`).
 
-    The words follow from the messages and the seed alone. The parameters are those of
+    The answer follows from the request and the seed alone. The parameters are those of
     `SimSettings`. `complete` gives what `stream` gives, after the same time.
     """
 
@@ -40,21 +40,27 @@ class Sim:
         digest = _digest(messages(request), settings.seed)
         _fail(settings, digest)
         count = choice_count(request)
-        tokens, reason = bounded(_tokens(settings.tokens, digest), request)
-        broken_at = settings.broken_at(len(tokens))
+        said = answer_to(request, settings, digest)
+        broken_at = settings.broken_at(len(said.tokens))
+        used = sim_usage(
+            request, len(said.tokens) * count, said.reasoning * count, settings.cached_tokens
+        )
         pace = Pace(
             call,
             tokens_per_second=settings.tokens_per_second,
             first_after=settings.ttft_ms / 1000,
         )
         choices: list[dict[str, Any]] = []
-        if not tokens:
+        if not said.tokens:
             pace.wait()
             choices = deltas.opening(count)
-        for position, token in enumerate(tokens[:broken_at]):
+        for position, token in enumerate(said.tokens[:broken_at]):
             if pace.even or position == 0:
                 pace.wait()
-            choices += deltas.token(token, count, first=position == 0)
+            if isinstance(token, str):
+                choices += deltas.token(token, count, first=position == 0)
+            else:
+                choices += deltas.part(token, count, first=position == 0)
             if pace.even or len(choices) >= BATCH:
                 yield Chunk(choices)
                 choices = []
@@ -64,8 +70,8 @@ class Sim:
             if settings.stalls_at(broken_at):
                 pace.stall()
             raise ProviderError("incomplete", "The stream ended without a finish reason.")
-        choices += deltas.finish(reason, count)
-        yield Chunk(choices, usage(request, len(tokens) * count) if settings.usage else None)
+        choices += deltas.finish(said.reason, count)
+        yield Chunk(choices, used if settings.usage else None)
 
 
 def _digest(conversation: list[dict[str, Any]], seed: int | None) -> bytes:
@@ -73,14 +79,7 @@ def _digest(conversation: list[dict[str, Any]], seed: int | None) -> bytes:
         text = orjson.dumps([conversation, str(seed)], option=orjson.OPT_SORT_KEYS)
     except TypeError as error:
         raise invalid("messages", str(error)) from None
-    return blake2b(text, digest_size=_DIGEST).digest()
-
-
-def _tokens(length: int, digest: bytes) -> list[str]:
-    return [
-        f"{' ' if number > 1 else ''}{_WORDS[digest[number % _DIGEST] % len(_WORDS)]}{number:04d}"
-        for number in range(1, length + 1)
-    ]
+    return digest_of(text)
 
 
 def _fail(settings: SimSettings, digest: bytes) -> None:
