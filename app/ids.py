@@ -31,6 +31,14 @@ def _id(prefix: str, value: int) -> str:
     return f"{prefix}_{tail}"
 
 
+def unix_s(made_id: str) -> float:
+    """When an id of `new_id` was made, in unix seconds to the millisecond."""
+    value = 0
+    for letter in made_id.rpartition("_")[2][:10]:
+        value = value << 5 | _ALPHABET.index(letter)
+    return value / 1000
+
+
 def is_job_id(text: str) -> bool:
     """Whether `text` has the form of a job id; says nothing of whether the job is there."""
     return _JOB.match(text) is not None

@@ -8,6 +8,7 @@ from contextlib import closing
 
 from app.db.connect import Connection
 from app.db.reads import Reads
+from app.errors import Unavailable
 from app.events.log import TERMINAL, from_entry, stream_key
 from app.jobs import store
 from app.redis import RedisGone, ReplyError, Wire
@@ -15,6 +16,9 @@ from app.telemetry import log
 
 UNDELIVERED_S = 3600.0
 """How long after its end a job that is not to be stored waits for whoever fetches its answer."""
+
+WRITTEN_S = 60.0
+"""By so long after a job's end its worker has written the end of its log, or is gone."""
 
 SWEEP_MAX = 500
 
@@ -45,13 +49,35 @@ def forget_delivered(reads: Reads, redis: str, job_id: str) -> bool:
     while its worker has still to write the end of the log, or Redis is away. Raises Unavailable."""
     try:
         with closing(Wire(redis)) as wire:
-            [last] = wire.call(("XREVRANGE", stream_key(job_id), "+", "-", "COUNT", 1))
-            if not last or from_entry(last[0]).name not in TERMINAL:
+            if not _is_written(wire, job_id):
                 return False
             return bool(reads.run(lambda c: forget(c, wire, [job_id], None)))
     except (RedisGone, ReplyError) as error:
         log("jobs").warning("not forgotten yet", job_id=job_id, error=str(error))
         return False
+
+
+def forget_now(reads: Reads, redis: str, job_id: str, ended_ago_s: float) -> None:
+    """Forgets one ended job because its owner says so. Raises Unavailable, after which it is not
+    forgotten: while its worker has still to write the end of the log, or Redis is away."""
+    try:
+        with closing(Wire(redis)) as wire:
+            if ended_ago_s < WRITTEN_S and not _is_written(wire, job_id):
+                raise Unavailable(
+                    "The answer has just ended and is still being written. Try again.",
+                    retry_after=1,
+                )
+            reads.run(lambda c: forget(c, wire, [job_id], None))
+    except (RedisGone, ReplyError) as error:
+        raise Unavailable(
+            "The content was not deleted: the event log does not answer. Try again.", retry_after=2
+        ) from error
+
+
+def _is_written(wire: Wire, job_id: str) -> bool:
+    """Whether the log has its end, after which no worker writes to it."""
+    [last] = wire.call(("XREVRANGE", stream_key(job_id), "+", "-", "COUNT", 1))
+    return bool(last) and from_entry(last[0]).name in TERMINAL
 
 
 def sweep_undelivered(

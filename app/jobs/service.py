@@ -31,6 +31,12 @@ from app.redis import RedisGone, ReplyError, Wire, pack
 from app.telemetry import log
 
 ADMIT_TIMEOUT_S = 3.0
+BULKY_LENGTH = 1_000_000
+"""Requests that are longer, recordings mostly, go in groups and over a connection of their own:
+Postgres takes a second to write one of 30 MB, for which the others shall not wait."""
+
+BULKY_AT_ONCE = 4
+BULKY_TIMEOUT_S = 20.0
 DOUBT_RETRY_S = 1.0
 DOUBT_S = 35.0
 """Longer than a connection's statement_timeout: by then Postgres has committed or never will."""
@@ -57,6 +63,9 @@ class Jobs:
         self._admissions: GroupCommit[Draft, str] = GroupCommit(
             postgres, "admit", self._admit_group, timeout_s=ADMIT_TIMEOUT_S
         )
+        self._bulky: GroupCommit[Draft, str] = GroupCommit(
+            postgres, "admit", self._admit_group, limit=BULKY_AT_ONCE, timeout_s=BULKY_TIMEOUT_S
+        )
         self._doubtful: dict[str, tuple[Draft, float]] = {}
         self._doubter: Any = None
 
@@ -76,7 +85,8 @@ class Jobs:
         or KeyReused, after which there is no job; or Unavailable, after which a job whose commit is
         in doubt is looked for and cancelled."""
         try:
-            verdict = self._admissions.submit(draft)
+            bulky = len(draft.request) > BULKY_LENGTH
+            verdict = (self._bulky if bulky else self._admissions).submit(draft)
         except GroupFailed as failed:
             if failed.in_doubt and draft.idempotency_key is None:
                 # With a key the client finds the job by asking again.

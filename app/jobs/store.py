@@ -154,7 +154,8 @@ _JOBS: LiteralString = """
                SELECT count(*) FROM open_job AS q WHERE q.lane = o.lane AND q.state = 'queued'
                AND (q.start_tag, q.id) <= (o.start_tag, o.id)) END,
            j.key_id, j.app_id, j.store, extract(epoch FROM j.forgotten_at)::float8, r.cost,
-           CASE WHEN j.kind IN ('text_completion', 'response', 'message') THEN j.request END
+           CASE WHEN j.kind IN ('text_completion', 'response', 'message', 'image')
+                THEN j.request END
     FROM job AS j LEFT JOIN open_job AS o USING (id) LEFT JOIN result AS r USING (id)
     WHERE j.tenant_id = %(tenant)s
 """

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator
 
-import orjson
 from flask import Blueprint, Response, request
 
 from app.errors import InvalidRequest
@@ -11,14 +10,15 @@ from app.events.log import QUEUED, Event, EventId, parse_id
 from app.ids import is_job_id
 from app.jobs.model import STATUS, JobRow
 from app.jobs.tail import Tail
+from app.web.attempts import attempt_object
 from app.web.auth import caller
 from app.web.delivery import Forget, forgetting, when_sent
 from app.web.front import Front
+from app.web.paging import json_answer, limit, page
 from app.web.posting import answered
 from app.web.present import job_object, native_frame, queued_frame
 from app.web.sse import PING_S, TICK_S, client_gone, stream_response
 
-PAGE_MAX = 100
 CANCEL_WAIT_S = 1.5
 STATES = {status: state for state, status in STATUS.items()}
 
@@ -29,19 +29,12 @@ def job_routes(front: Front) -> Blueprint:
 
     @routes.get("")
     def list_jobs() -> Response:
-        limit = _limit()
+        size = limit()
         before = request.args.get("after")
         if before is not None and not is_job_id(before):
             raise InvalidRequest("after must be a job id: the last_id of a page", param="after")
-        rows = front.jobs.page(caller().tenant_id, before, _states(), limit + 1)
-        page = [job_object(row) for row in rows[:limit]]
-        return _json({
-            "object": "list",
-            "data": page,
-            "first_id": page[0]["id"] if page else None,
-            "last_id": page[-1]["id"] if page else None,
-            "has_more": len(rows) > limit,
-        })  # fmt: skip
+        rows = front.jobs.page(caller().tenant_id, before, _states(), size + 1)
+        return json_answer(page([job_object(row) for row in rows], size))
 
     @routes.get("/<job_id>")
     def get_job(job_id: str) -> Response:
@@ -50,15 +43,16 @@ def job_routes(front: Front) -> Blueprint:
     @routes.get("/<job_id>/attempts")
     def list_attempts(job_id: str) -> Response:
         job = front.jobs.find(job_id, caller().tenant_id)
-        return _json({"object": "list", "data": front.jobs.attempts(job)})
+        data = [attempt_object(attempt) for attempt in front.jobs.attempts(job)]
+        return json_answer({"object": "list", "data": data})
 
     @routes.post("/<job_id>/cancel")
     def cancel_job(job_id: str) -> Response:
         job = front.jobs.find(job_id, caller().tenant_id)
         if not job.store:
             # A kept answer would keep what is not to be stored; cancelling twice does no harm.
-            return _shown(front, _cancelled(front, job))
-        return answered(front, lambda: (200, job_object(_cancelled(front, job))))
+            return _shown(front, cancelled(front, job))
+        return answered(front, lambda: (200, job_object(cancelled(front, job))))
 
     @routes.get("/<job_id>/events")
     def job_events(job_id: str) -> Response:
@@ -72,7 +66,7 @@ def job_routes(front: Front) -> Blueprint:
     return routes
 
 
-def _cancelled(front: Front, job: JobRow) -> JobRow:
+def cancelled(front: Front, job: JobRow) -> JobRow:
     """The job after it was asked to end and given a moment to."""
     tail = front.tail(job.id, job.tenant_id, QUEUED)
     try:
@@ -90,25 +84,13 @@ def _shown(front: Front, job: JobRow) -> Response:
     """A job as it is now. One that is not to be stored is forgotten once its end has been shown."""
     if job.finished_s is not None and job.forgotten_s is None:
         when_sent(forgetting(front, job))
-    return _json(job_object(job))
-
-
-def _json(body: object) -> Response:
-    return Response(orjson.dumps(body), mimetype="application/json")
+    return json_answer(job_object(job))
 
 
 def _place() -> EventId | None:
     header, query = request.headers.get("Last-Event-ID"), request.args.get("starting_after")
-    if query is not None:
-        return parse_id(query, "starting_after")
-    return None if header is None else parse_id(header, "Last-Event-ID")
-
-
-def _limit() -> int:
-    text = request.args.get("limit", "20")
-    if not text.isdecimal() or not 1 <= int(text) <= PAGE_MAX:
-        raise InvalidRequest(f"limit must be a number from 1 to {PAGE_MAX}", param="limit")
-    return int(text)
+    read = None if header is None else parse_id(header, "Last-Event-ID")
+    return read if query is None else parse_id(query, "starting_after")
 
 
 def _states() -> list[str] | None:

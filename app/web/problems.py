@@ -1,9 +1,12 @@
 """Errors as JSON: the four keys under `error`, and `detail` for clients that read only that."""
 
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import orjson
-from flask import Flask, Response
+from flask import Flask, Response, has_request_context, request
 from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 
@@ -30,11 +33,31 @@ PLAIN: dict[int, type[MoonpoolError]] = {
 }
 
 
+ANTHROPIC_PATHS = re.compile(r"(/v1)?/messages(/|\Z)")
+ANTHROPIC_TYPES = {
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+    504: "timeout_error",
+}
+"""Anthropic's types of errors by status (https://docs.anthropic.com/en/api/errors)."""
+
+
 def problem(error: MoonpoolError, headers: dict[str, str] | None = None) -> Response:
-    """The response that tells an error."""
-    body: dict[str, Any] = {"error": error.body(), "detail": error.message}
+    """The response that tells an error, on the paths of Anthropic's API in its shape."""
+    request_id = new_id("req")
+    if has_request_context() and ANTHROPIC_PATHS.match(request.path):
+        body = anthropic_error(error, request_id)
+    else:
+        body = {"error": error.body(), "detail": error.message}
     answer = Response(orjson.dumps(body), error.status, mimetype="application/json")
-    answer.headers["x-request-id"] = new_id("req")
+    answer.headers["x-request-id"] = request_id
+    if "request_id" in body:
+        answer.headers["request-id"] = request_id
     if error.retry_after is not None:
         answer.headers["Retry-After"] = str(max(1, round(error.retry_after)))
         if error.status == errors.RateLimited.status:
@@ -47,6 +70,18 @@ def problem(error: MoonpoolError, headers: dict[str, str] | None = None) -> Resp
     for name, value in (headers or {}).items():
         answer.headers[name] = value
     return answer
+
+
+def anthropic_error(error: MoonpoolError, request_id: str) -> dict[str, Any]:
+    """An error in Anthropic's shape, with all that ours tells beside."""
+    other = "invalid_request_error" if error.status < errors.Cancelled.status else "api_error"
+    kind = ANTHROPIC_TYPES.get(error.status, other)
+    return {
+        "type": "error",
+        "error": {**error.body(), "type": kind},
+        "request_id": request_id,
+        "detail": error.message,
+    }
 
 
 def from_job_error(error: dict[str, Any] | None) -> MoonpoolError:
@@ -76,6 +111,21 @@ def invalid(error: ValidationError) -> errors.InvalidRequest:
         )
     message = f"{path}: {first['msg']}." if path else f"The body: {first['msg']}."
     return errors.InvalidRequest(message, param=path or None)
+
+
+@contextmanager
+def renamed(names: Mapping[str, str]) -> Iterator[None]:
+    """Lets refusals of a chat request name the field as the door's client knows it: `names` by the
+    field of the chat request."""
+    try:
+        yield
+    except errors.InvalidRequest as error:
+        param = error.param or ""
+        name = names.get(param) or names.get(param.partition(".")[0])
+        if name is not None:
+            error.message = error.message.replace(param, name, 1)
+            error.param = name
+        raise
 
 
 def install(app: Flask) -> None:

@@ -5,11 +5,35 @@ from typing import Any
 
 import orjson
 
-from app.jobs.model import JobRow
+from app.dialects.completions import text_completion
+from app.dialects.messages.answer import whole_message
+from app.dialects.responses.answer import Origin, ended_response
+from app.dialects.transcriptions import transcription_shown
+from app.jobs.model import STATUS, Draft, JobRow
+from app.web.pictures import image_result
 
 Shown = Callable[[dict[str, Any], JobRow], dict[str, Any]]
 
-RESULTS: dict[str, Shown] = {}
+
+def origin_of(job: Draft | JobRow) -> Origin:
+    """What a response of this job is shown with."""
+    return Origin(job.id, job.model, orjson.loads(job.request or "{}"))
+
+
+def ended_response_of(stored: dict[str, Any] | None, job: JobRow) -> dict[str, Any]:
+    """The response object of a job that has ended; `stored` is its completion, if it has one."""
+    choices = (stored or {}).get("choices") or [None]
+    status = "failed" if job.state == "expired" else STATUS[job.state]
+    return ended_response(origin_of(job), status, choices[0], job.usage, job.error)
+
+
+RESULTS: dict[str, Shown] = {
+    "image": image_result,
+    "text_completion": lambda stored, job: text_completion(stored, orjson.loads(job.request or "")),
+    "response": ended_response_of,
+    "transcription": lambda stored, job: transcription_shown(stored),
+    "message": lambda stored, job: whole_message(stored, job.id, job.model),
+}
 """By kind of job, where what is stored is not what the door answers with."""
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.ids import is_job_id, new_id
+from app.ids import is_job_id, new_id, unix_s
 
 CROCKFORD = set("0123456789abcdefghjkmnpqrstvwxyz")
 
@@ -60,6 +60,13 @@ def test_carries_80_random_bits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_no_two_are_the_same() -> None:
     assert len({new_id("job") for _ in range(20_000)}) == 20_000
+
+
+@given(st.integers(0, 2**48 - 1))
+def test_an_id_tells_when_it_was_made(moment: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(time, "time_ns", lambda: moment * 1_000_000)
+        assert unix_s(new_id("job")) == moment / 1000
 
 
 @given(st.integers(0, 2**48 - 1))

@@ -8,7 +8,14 @@ import re
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from app.money import nanos_from_usd
@@ -44,8 +51,17 @@ def _usd(value: Any) -> int:
         ) from None
 
 
-Usd = Annotated[int, BeforeValidator(_usd)]
+def _written(bound: str) -> WithJsonSchema:
+    """How dollars are written, as JSON Schema; `bound` is the keyword that bounds them by 0."""
+    text = {"type": "string", "pattern": f"^{_DOLLARS.pattern}$"}
+    return WithJsonSchema({"anyOf": [{"type": "number", bound: 0}, text]})
+
+
+Usd = Annotated[int, BeforeValidator(_usd), Field(ge=0), _written("minimum")]
 """Written as dollars, in a number or a string; kept as nano-dollars."""
+
+SomeUsd = Annotated[int, BeforeValidator(_usd), Field(gt=0), _written("exclusiveMinimum")]
+"""More than nothing."""
 
 TEXT = r"^[^\x00-\x1f\x7f]*$"
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=TEXT)]
@@ -119,7 +135,7 @@ class _TenantLimits(_Strict):
     tokens_per_day: Cap = None
     sessions: Sessions = None
     retention_days: Days = None
-    postpaid_limit_usd: Annotated[Usd, Field(ge=0)] | None = None
+    postpaid_limit_usd: Usd | None = None
 
 
 class NewTenantBody(_TenantLimits):
@@ -140,14 +156,14 @@ class TenantChangeBody(_TenantLimits):
 class MoneyBody(_Strict):
     """An amount that is booked, and why."""
 
-    amount_usd: Annotated[Usd, Field(gt=0)]
+    amount_usd: SomeUsd
     note: Note
 
 
 class RefundBody(_Strict):
     """What is given back of a job's charge: all that is left, unless an amount is named."""
 
-    amount_usd: Annotated[Usd, Field(gt=0)] | None = None
+    amount_usd: SomeUsd | None = None
     note: Note
 
 

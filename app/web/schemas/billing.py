@@ -3,17 +3,29 @@
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+)
 from pydantic_core import PydanticCustomError
 
 from app.ledger.store import entry_seq
-from app.web.schemas.accounts import Name, Usd
+from app.web.schemas.accounts import Name, SomeUsd
 from app.web.schemas.usage import Once, Text, Time
 
 Kind = Literal["credit", "debit", "hold", "settle", "release", "refund", "reversal"]
 Format = Literal["json", "csv", "html"]
 FIRST_MONTH = "1970-01"
 _MONTH = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
+
+# As JSON Schema, where the text is made into something else.
+MONTH = {"type": "string", "pattern": f"^{_MONTH.pattern}$"}
+ENTRY = {"type": "string", "pattern": "^ent_[0-9]{1,19}$"}
+LIMIT = {"type": "integer", "minimum": 1, "maximum": 100}
 
 
 def _entry(value: Any) -> int:
@@ -41,14 +53,14 @@ class EntriesQuery(_Query):
     start_s: Time | None = Field(None, alias="from")
     end_s: Time | None = Field(None, alias="to")
     order: Annotated[Literal["asc", "desc"], Once] = "desc"
-    after: Annotated[int, BeforeValidator(_entry), Once] | None = None
-    limit: Any = None
+    after: Annotated[int, BeforeValidator(_entry), Once, WithJsonSchema(ENTRY)] | None = None
+    limit: Annotated[Any, WithJsonSchema(LIMIT)] = None
 
 
 class StatementQuery(_Query):
     """The parameters of a statement."""
 
-    month: Annotated[str, Once, AfterValidator(_month)] | None = None
+    month: Annotated[str, Once, AfterValidator(_month), WithJsonSchema(MONTH)] | None = None
     format: Annotated[Format, Once] | None = None
 
 
@@ -56,7 +68,7 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
-Limit = Annotated[Usd, Field(gt=0)] | None
+Limit = SomeUsd | None
 Subject = Annotated[Name, Field(max_length=128)]
 
 

@@ -3,7 +3,14 @@
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+)
 from pydantic_core import PydanticCustomError
 
 from app.ids import is_job_id
@@ -13,6 +20,17 @@ from app.usage.model import END_S, GROUPS, Group, Mode
 TEXT_MAX = 256
 LIMIT_MAX = 1000
 Format = Literal["json", "csv", "jsonl"]
+
+# As JSON Schema, where the text is made into something else.
+TIME = {
+    "anyOf": [
+        {"type": "integer", "minimum": 0, "maximum": END_S},
+        {"type": "string", "format": "date-time"},
+        {"type": "string", "format": "date"},
+    ]
+}
+DOLLARS = {"type": "number", "minimum": 0}
+JOB_ID = {"type": "string", "pattern": "^job_[0-9a-hjkmnp-tv-z]{26}$"}
 
 
 def _refusal(text: str) -> PydanticCustomError:
@@ -80,7 +98,7 @@ def _job_id(value: str) -> str:
 
 Once = BeforeValidator(_once)
 Text = Annotated[str, Field(min_length=1, max_length=TEXT_MAX), Once, AfterValidator(_plain)]
-Time = Annotated[int, BeforeValidator(_time)]
+Time = Annotated[int, BeforeValidator(_time), WithJsonSchema(TIME)]
 
 
 class _Filters(BaseModel):
@@ -108,8 +126,10 @@ class HistoryQuery(_Filters):
 
     kind: Text | None = None
     status: Annotated[Literal["completed", "failed", "cancelled", "expired"], Once] | None = None
-    min_cost: Annotated[int, BeforeValidator(_nanos)] = Field(0, alias="min_cost_usd")
+    min_cost: Annotated[int, BeforeValidator(_nanos), WithJsonSchema(DOLLARS)] = Field(
+        0, alias="min_cost_usd"
+    )
     mode: Annotated[Mode, Once] = "all"
     limit: Annotated[int, Field(ge=1, le=LIMIT_MAX), BeforeValidator(_digits), Once] | None = None
-    after: Annotated[str, Once, AfterValidator(_job_id)] | None = None
+    after: Annotated[str, Once, AfterValidator(_job_id), WithJsonSchema(JOB_ID)] | None = None
     format: Annotated[Format, Once] | None = None

@@ -55,6 +55,7 @@ def make_jobs(
     yield make
     for jobs in made:
         jobs._admissions.close()
+        jobs._bulky.close()
         gevent.killall([jobs._doubter] if jobs._doubter is not None else [])
 
 

@@ -8,9 +8,16 @@ import pytest
 
 from app.db.connect import Connection
 from app.db.reads import Reads
+from app.errors import Unavailable
 from app.events.log import stream_key
 from app.jobs import store
-from app.jobs.forget import forget, forget_delivered, sweep_undelivered
+from app.jobs.forget import (
+    WRITTEN_S,
+    forget,
+    forget_delivered,
+    forget_now,
+    sweep_undelivered,
+)
 from app.jobs.upkeep import Upkeep
 from app.redis import RedisGone, Wire
 from app.settings import Settings
@@ -108,6 +115,30 @@ def test_a_job_whose_log_is_still_written_is_left_to_the_sweep(
     assert not forget_delivered(reads, redis, job_id)
     assert with_content(connection) == {job_id}
     assert sweep_undelivered(connection, redis, after_s=0) == [job_id]
+    assert with_content(connection, wire) == set()
+
+
+def test_an_owner_forgets_at_once_what_is_written_whole(
+    connection: Connection, wire: Wire, reads: Reads, redis: str
+) -> None:
+    [job_id] = ended_jobs(connection, tenant(connection), wire=wire)
+    forget_now(reads, redis, job_id, 0)
+    assert with_content(connection, wire) == set()
+
+
+def test_an_owner_forgets_what_is_still_written_once_that_is_over(
+    connection: Connection, wire: Wire, reads: Reads, redis: str
+) -> None:
+    [job_id] = ended_jobs(connection, tenant(connection))
+    for name in (None, "delta"):
+        if name is not None:
+            wire.call(("XADD", stream_key(job_id), "1-1", "e", name, "d", SECRET))
+        with pytest.raises(Unavailable):
+            forget_now(reads, redis, job_id, WRITTEN_S - 1)
+    with pytest.raises(Unavailable):
+        forget_now(reads, AWAY, job_id, WRITTEN_S)
+    assert with_content(connection) == {job_id}
+    forget_now(reads, redis, job_id, WRITTEN_S)
     assert with_content(connection, wire) == set()
 
 

@@ -13,7 +13,7 @@ from app.events.log import EventId
 from app.ids import new_id
 from app.jobs import service, store
 from app.jobs.model import Draft, HandedBack
-from app.jobs.service import Admission, Jobs, control_channel
+from app.jobs.service import BULKY_LENGTH, Admission, Jobs, control_channel
 from app.ledger.budgets import create_budget
 from app.limits.limiter import Limiter
 from app.redis import Wire
@@ -110,6 +110,28 @@ def test_jobs_that_come_during_a_commit_share_the_next_and_a_bell(
     ).fetchone()
     assert times == (1, 4)
     until(lambda: wire.call(("LLEN", LANE)) == [1])
+
+
+def test_a_long_request_does_not_hold_up_the_short_ones(
+    jobs: Jobs, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, commit = tenant(connection), store.admit_group
+    leave = gevent.event.Event()
+
+    def slow(line: Connection, drafts: list[Draft]) -> list[str]:
+        if any(len(one.request) > BULKY_LENGTH for one in drafts):
+            leave.wait(10)
+        return commit(line, drafts)
+
+    monkeypatch.setattr(store, "admit_group", slow)
+    long, short = draft(mine, request=f'"{"x" * BULKY_LENGTH}"'), draft(mine)
+    door = gevent.spawn(jobs.admit, long)
+    gevent.sleep(0)
+    jobs.admit(short)
+    assert state(connection, short.id) == "queued"
+    leave.set()
+    door.get(timeout=10)
+    assert state(connection, long.id) == "queued"
 
 
 def test_admission_does_not_need_redis(make_jobs: MakeJobs, connection: Connection) -> None:
