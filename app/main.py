@@ -11,14 +11,22 @@ from app.web.budgets import budget_routes
 from app.web.chat import chat_routes
 from app.web.completions import completion_routes
 from app.web.data import data_routes
+from app.web.description import description_routes
+from app.web.embeddings import embedding_routes
 from app.web.front import front as make_front
 from app.web.guards import guard
+from app.web.images import image_routes
 from app.web.jobs import job_routes
 from app.web.keys import key_routes
+from app.web.messages import message_routes
 from app.web.models import model_routes, public_routes
 from app.web.operations import operation_routes
+from app.web.pictures import picture_routes
 from app.web.problems import install
 from app.web.provider_keys import provider_key_routes
+from app.web.providers import provider_routes
+from app.web.responses import response_routes
+from app.web.transcriptions import transcription_routes
 from app.web.usage import usage_routes
 from app.web.users import session_routes, sign_in_routes
 from app.web.webhooks import webhook_routes
@@ -34,8 +42,14 @@ def create_app(chosen: Settings) -> Flask:
     blueprints = [
         chat_routes(front),
         completion_routes(front),
+        embedding_routes(front),
+        image_routes(front),
+        transcription_routes(front),
+        response_routes(front),
+        message_routes(front),
         job_routes(front),
         model_routes(front),
+        provider_routes(front),
         key_routes(front),
         billing_routes(front),
         budget_routes(front),
@@ -48,7 +62,9 @@ def create_app(chosen: Settings) -> Flask:
         sign_in_routes(front),
         session_routes(front),
         public_routes(front),
+        picture_routes(front),
         operation_routes(front),
+        description_routes(),
     ]
     guard(app, front, blueprints)
     app.extensions["moonpool"] = front

@@ -84,7 +84,27 @@ class Settings(BaseSettings):
     total_timeout: PositiveFloat = Field(
         600, description="seconds from admission to the end of a job"
     )
+    breaker_failures: PositiveInt = Field(
+        5,
+        description="failures in a row from which a route is only called when no other can answer",
+    )
+    breaker_cooldown: PositiveFloat = Field(
+        1, description="seconds until such a route is tried again; doubled each time it fails again"
+    )
+    breaker_cooldown_max: PositiveFloat = Field(30, description="the most that it is doubled to")
+    retry_budget: float = Field(
+        0.2, ge=0, le=1, description="retries of a provider for each first call, beside a reserve"
+    )
     body_limit: PositiveInt = Field(20_000_000, description="bytes of a request body at most")
+    audio_limit: PositiveInt = Field(
+        26_214_400, description="bytes of an audio file to transcribe at most"
+    )
+    public_url: str = Field(
+        "",
+        pattern=r"^(https?://[^/?#]+(/[^?#]*)?)?$",
+        description="where clients reach the web, such as `https://api.example.com`, for the "
+        "addresses of images; empty: where the request came in",
+    )
 
     lease_seconds: PositiveFloat = Field(
         8, description="how long a worker process counts as alive after its last heartbeat"

@@ -6,6 +6,7 @@ Another tenant's id is not there, no key is not enough, and a tenant's key admin
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import orjson
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -19,12 +20,14 @@ from app.accounts.store import create_key
 from app.accounts.tenants import create_tenant
 from app.accounts.users import create_user, hash_password
 from app.db.connect import Connection, connect
+from app.dialects.responses.request import chat_request
+from app.jobs.store import admit_group
 from app.ledger.budgets import create_budget
 from app.ledger.store import add_credit
 from app.main import create_app
 from app.settings import Settings
 from app.web.guards import GUARDS, nobody
-from tests.app.line import admit
+from tests.app.line import admit, draft
 
 SHARED = {"model_id", "version"}
 """Names in paths of what belongs to no tenant."""
@@ -108,11 +111,21 @@ def _filled(web: Flask, connection: Connection) -> World:
         "endpoint_id": _endpoint(web, key.key),
         "provider_key_id": bring_key(connection, mine, "openai", "sealed", "", actor="test").id,
         "model_id": "builtin/sim",
+        "picture": "sealed",
+        "response_id": _response(connection, mine),
         "version": "price_0",
     }
     scopes = [*TENANT_SCOPES, "admin"]
     operator = create_key(connection, other, "operator", scopes=scopes).key
     return World(web, ids, key.key, create_key(connection, other, "other").key, operator)
+
+
+def _response(connection: Connection, tenant_id: str) -> str:
+    asked = orjson.dumps(chat_request({"input": "Hello"})).decode()
+    wanted = draft(tenant_id, request=asked)
+    wanted.kind = "response"
+    assert admit_group(connection, [wanted]) == ["admitted"]
+    return wanted.id.replace("job_", "resp_")
 
 
 def _endpoint(web: Flask, key: str) -> str:
@@ -200,7 +213,7 @@ def test_each_scope_opens_its_own_rooms_alone(world: World) -> None:
     rooms = {_room(rule) for method, rule in world.guarded() if method == "GET"}
     open_to = {scope: rooms - shut for scope, shut in refused.items()}
     assert open_to == {
-        "inference": {"jobs", "models", "session"},
+        "inference": {"jobs", "models", "providers", "responses", "session"},
         "billing": {"billing", "usage", "session"},
-        "manage": {"keys", "budgets", "data", "webhooks", "session"},
+        "manage": {"keys", "budgets", "data", "provider_keys", "webhooks", "session"},
     }

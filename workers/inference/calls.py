@@ -1,15 +1,17 @@
-"""The provider calls of one attempt: each route in turn until one has said its first token."""
+"""The provider calls of one attempt: each route that the plan names, until one has said its first
+token."""
 
+import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-import gevent
-
-from app.catalogue.model import Catalogue, Model, Route
+from app.catalogue.model import Catalogue, Model
 from app.settings import Settings
-from workers.inference.plan import next_step
+from workers.inference.course import AllFailed, Course, Ongoing
+from workers.inference.race import Race
+from workers.inference.routing import Routing, Way, ways
 from workers.providers.base import (
     Answer,
     Call,
@@ -21,15 +23,9 @@ from workers.providers.base import (
 )
 from workers.providers.registry import Providers
 
+__all__ = ["AllFailed", "Calls", "Interrupted", "Way", "ways_of"]
+
 Whole = TypeVar("Whole", Completion, Answer)
-
-
-class AllFailed(Exception):
-    """No route gave a first token; `failures` says why."""
-
-    def __init__(self, failures: list[tuple[str, ProviderError]]) -> None:
-        super().__init__("all providers failed")
-        self.failures = failures
 
 
 class Interrupted(Exception):
@@ -41,28 +37,31 @@ class Interrupted(Exception):
 
 
 @dataclass(slots=True)
-class Way:
-    """A route and the model that is billed if it answers."""
-
-    model: Model
-    route: Route
-
-
-@dataclass(slots=True)
 class Calls:
     """Makes the calls of one attempt and notes each in `made`, as `/attempts` shows them; `tried`
-    holds the way of each."""
+    holds the way of each. `deadline` and `own_keys` are those of a Course."""
 
     settings: Settings
     providers: Providers
     ways: list[Way]
     request: dict[str, Any]
     attempt: int
-    made: list[dict[str, Any]] = field(default_factory=list)
-    tried: list[Way] = field(default_factory=list)
+    routing: Routing = field(default_factory=Routing)
+    deadline: float = math.inf
+    own_keys: Collection[str] = ()
     answered: Way | None = None
     first_token_s: float | None = None
     usage: dict[str, Any] | None = None
+    made: list[dict[str, Any]] = field(init=False)
+    tried: list[Way] = field(init=False)
+    _course: Course = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._course = Course(
+            self.settings, self.ways, self.request, self.attempt, self.routing, self.deadline,
+            self.own_keys,
+        )  # fmt: skip
+        self.made, self.tried = self._course.made, self._course.tried
 
     def complete(self) -> Completion:
         """A whole completion. Raises AllFailed."""
@@ -73,26 +72,28 @@ class Calls:
         return self._whole(lambda provider, call: operator(provider, operation)(call))
 
     def _whole(self, ask: Callable[[Provider, Call], Whole]) -> Whole:
-        failures: list[tuple[int, ProviderError]] = []
+        course = self._course
         while True:
-            way, call = self._next(failures)
+            ongoing = course.next()
             try:
-                answer = ask(self.providers.get(way.route.provider), call)
+                answer = ask(self.providers.get(ongoing.way.route.provider), ongoing.call)
             except ProviderError as error:
-                self._failed(failures, way, error)
-                continue
-            self._spoke(way)
-            self.usage = answer.usage
-            self._ended("completed", None)
-            return answer
+                course.failed(ongoing, error, self.usage)
+            else:
+                self._spoke(ongoing, whole=True)
+                self.usage = answer.usage
+                course.completed(ongoing, self.usage)
+                return answer
+            finally:
+                course.leave(ongoing)
 
     def stream(self) -> Iterator[Chunk]:
         """The chunks of an answer. Raises AllFailed before the first, Interrupted after it."""
-        failures: list[tuple[int, ProviderError]] = []
+        course = self._course
         while True:
-            way, call = self._next(failures)
+            running = [course.next()]
             held: list[Chunk] = []
-            chunks = self.providers.get(way.route.provider).stream(call)
+            chunks = self._chunks(running)
             try:
                 for chunk in chunks:
                     self.usage = chunk.usage or self.usage
@@ -100,61 +101,96 @@ class Calls:
                         held.append(chunk)
                         if not any(map(_says, chunk.choices)):
                             continue
-                        self._spoke(way)
+                        self._spoke(running[0])
                         yield _joined(held)
                     else:
                         yield chunk
             except ProviderError as error:
+                course.failed(running[0], error, self.usage)
                 if self.answered is not None:
-                    self._ended(error.kind, error)
-                    raise Interrupted(way.route.provider, error) from error
+                    raise Interrupted(running[0].way.route.provider, error) from error
                 self.usage = None
-                self._failed(failures, way, error)
-                continue
+            else:
+                course.completed(running[0], self.usage)
+                return
             finally:
                 _close(chunks)
-            self._ended("completed", None)
-            return
+                for ongoing in running:
+                    course.leave(ongoing)
 
-    def _next(self, failures: list[tuple[int, ProviderError]]) -> tuple[Way, Call]:
-        step = next_step(tuple(way.route for way in self.ways), failures)
-        if step is None:
-            raise AllFailed([(self.ways[i].route.provider, error) for i, error in failures])
-        if step.wait_s:
-            gevent.sleep(step.wait_s)
-        way, settings = self.ways[step.index], self.settings
-        self.tried.append(way)
-        self.made.append({
-            "provider": way.route.provider,
-            "model": way.route.model,
-            "started_at": time.time(),
-        })  # fmt: skip
-        parameters = {**way.route.parameters, "attempt": self.attempt + len(failures)}
-        call = Call(self.request, way.route.model, parameters)
-        call.connect_timeout = settings.connect_timeout
-        call.first_token_timeout = settings.first_token_timeout
-        call.idle_timeout = settings.idle_timeout
-        return way, call
+    def _spoke(self, ongoing: Ongoing, whole: bool = False) -> None:
+        self.answered, self.first_token_s = ongoing.way, time.monotonic()
+        self._course.spoke(ongoing, whole)
 
-    def _spoke(self, way: Way) -> None:
-        self.answered, self.first_token_s = way, time.monotonic()
-        self.made[-1]["ttft_ms"] = round((time.time() - self.made[-1]["started_at"]) * 1000, 1)
+    def _chunks(self, running: list[Ongoing]) -> Iterator[Chunk]:
+        """The chunks of the one call of `running`, or of whichever speaks first of it and one that
+        is made beside it."""
+        [first] = running
+        after_s = first.way.hedge_after_s
+        if after_s is None or len(self.ways) == 1 or acts_elsewhere(self.request):
+            return self._stream_of(first)
+        return self._hedged(running, after_s)
 
-    def _failed(
-        self, failures: list[tuple[int, ProviderError]], way: Way, error: ProviderError
-    ) -> None:
-        # By identity: a fallback that names the model itself is a way of its own.
-        index = next(i for i, known in enumerate(self.ways) if known is way)
-        failures.append((index, error))
-        self._ended(error.kind, error)
+    def _stream_of(self, ongoing: Ongoing) -> Iterator[Chunk]:
+        return self.providers.get(ongoing.way.route.provider).stream(ongoing.call)
 
-    def _ended(self, outcome: str, error: ProviderError | None) -> None:
-        call = self.made[-1]
-        call["outcome"] = outcome
-        call["status"] = error.status if error else 200
-        call["error"] = error.message if error else None
-        call["latency_ms"] = round((time.time() - call["started_at"]) * 1000, 1)
-        call["usage"] = self.usage
+    def _hedged(self, running: list[Ongoing], after_s: float) -> Iterator[Chunk]:
+        """Leaves in `running` the call whose chunks it gives, or whose error it raises."""
+        race: Race[Ongoing] = Race()
+        try:
+            race.enter(running[0], self._stream_of(running[0]))
+            held, more = self._first_to_speak(race, running, after_s)
+            yield from held
+            while more:
+                heard = race.next()
+                if heard is None or heard[1] is None:
+                    return
+                if isinstance(heard[1], Exception):
+                    raise heard[1]
+                yield heard[1]
+        finally:
+            race.close()
+
+    def _first_to_speak(
+        self, race: Race[Ongoing], running: list[Ongoing], after_s: float
+    ) -> tuple[list[Chunk], bool]:
+        """What the call had said when it spoke, and whether there is more to come."""
+        course, late = self._course, time.monotonic() + after_s
+        alone = True
+        held: dict[int, list[Chunk]] = {}
+        while True:
+            heard = race.next(max(0.0, late - time.monotonic()) if alone else None)
+            if heard is None:
+                alone, second = False, course.second()
+                if second is not None:
+                    running.append(second)
+                    race.enter(second, self._stream_of(second))
+                continue
+            ongoing, told = heard
+            if isinstance(told, ProviderError) and len(running) > 1:
+                race.drop(ongoing)
+                running.remove(ongoing)
+                course.failed(ongoing, told, None)
+                continue
+            if isinstance(told, Exception):
+                raise told
+            said = held.setdefault(ongoing.index, [])
+            if told is not None:
+                said.append(told)
+                if not any(map(_says, told.choices)):
+                    continue
+            for other in [one for one in running if one is not ongoing]:
+                race.drop(other)
+                running.remove(other)
+                course.outpaced(other)
+            return said, told is not None
+
+
+def acts_elsewhere(request: dict[str, Any]) -> bool:
+    """Whether the provider itself would run tools, which it must not do twice. Functions are the
+    client's to run, and run once whichever call is heard."""
+    tools = request.get("tools") or ()
+    return any(not isinstance(tool, dict) or tool.get("type") != "function" for tool in tools)
 
 
 def ways_of(
@@ -164,11 +200,11 @@ def ways_of(
     of the request `asked`. Of these, if there is no other: the provider says what is wrong."""
     others = [catalogue.find(name) for name in fallbacks]
     models = [model, *(other for other in others if other is not None)]
-    ways = [Way(one, route) for one in models for route in one.routes]
-    if len(ways) == 1 or model.spec.does != "chat":
-        return ways
-    able = [way for way in ways if catalogue.unable(way.model, way.route, asked) is None]
-    return able or ways
+    found = ways(catalogue, models)
+    if len(found) == 1 or model.spec.does != "chat":
+        return found
+    able = [way for way in found if catalogue.unable(way.model, way.route, asked) is None]
+    return able or found
 
 
 def _says(choice: dict[str, Any]) -> bool:

@@ -27,6 +27,7 @@ from app.vault import Vault
 from workers.inference.cached import AnswerCache
 from workers.inference.own_keys import OwnKeys
 from workers.inference.relay import Relay
+from workers.inference.routing import Routing
 from workers.inference.run import Attempt, Cancelled, Ended, Lost, Parts, Released
 from workers.providers.registry import Providers
 
@@ -92,8 +93,8 @@ class Desk:
         publisher = Publisher(settings.redis, self._fenced)
         reads = Reads(settings.postgres, "worker")
         self._parts = Parts(
-            settings, models, Providers(models), publisher,
-            OwnKeys(reads, Vault(settings)), AnswerCache(reads),
+            settings, models, Providers(models, settings), publisher,
+            OwnKeys(reads, Vault(settings)), AnswerCache(reads), Routing(settings),
         )  # fmt: skip
         self._claims: GroupCommit[tuple[str, int], list[Claimed]] = GroupCommit(
             settings.postgres, "claim", self._claim_group
@@ -159,6 +160,7 @@ class Desk:
             running.throw(Released)
         gevent.joinall([r.greenlet for r in list(self.running.values())], timeout=patience_s + 5)
         self._parts.publisher.drain(2.0)
+        self._parts.routing.close()
 
     def _take_slots(self, count: int) -> int:
         self._slots.acquire()

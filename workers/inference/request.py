@@ -4,6 +4,7 @@ from typing import Any
 
 from app.catalogue.fields import OURS
 from app.catalogue.model import Model
+from workers.inference.several import PROMPTS
 
 _DROPPED = OURS | {"stream", "stream_options", "model"}
 
@@ -14,9 +15,14 @@ def provider_request(asked: dict[str, Any], model: Model) -> dict[str, Any]:
     request = {
         name: value
         for name, value in {**extra, **asked}.items()
-        if name not in _DROPPED and value is not None
+        if value is not None
+        # What is behind an image's motif goes by the name of our flag.
+        and (name not in _DROPPED or (name == "background" and type(value) is str))
     }
     if model.spec.persona and "messages" in request:
         persona = {"role": "system", "content": model.spec.persona}
         request["messages"] = [persona, *request["messages"]]
+    told = asked.get("asked")
+    if isinstance(told, dict) and PROMPTS in told:
+        request[PROMPTS] = told[PROMPTS]
     return request

@@ -19,9 +19,11 @@ from app.telemetry import log
 from workers.inference.account import NO_TOKENS, bill, call_costs, is_told, told_or_estimated
 from workers.inference.cached import AnswerCache, Place, as_chunk, place_of, told_again
 from workers.inference.calls import AllFailed, Calls, Interrupted, Way, ways_of
+from workers.inference.heard import Heard
 from workers.inference.own_keys import NONE, OwnKeys
 from workers.inference.relay import Relay
 from workers.inference.request import provider_request
+from workers.inference.routing import Routing
 from workers.inference.several import PROMPTS, Several
 from workers.inference.verdicts import all_failed, deadline, interrupted, no_model
 from workers.providers.base import Completion
@@ -50,6 +52,7 @@ class Parts:
     publisher: Publisher
     own_keys: OwnKeys | None = None
     cache: AnswerCache | None = None
+    routing: Routing = field(default_factory=Routing)
 
 
 @dataclass(slots=True)
@@ -70,10 +73,13 @@ class Attempt:
         self.job, self.relay = job, Relay(parts.publisher, job)
         self._parts = parts
         self._began = time.monotonic()
+        # A recording is paid by its length: its bytes are no tokens.
+        self._prompt = "" if job.kind == "transcription" else job.request
         self._calls: Calls | None = None
         self._own: Mapping[str, str] = NONE
         self._place: Place | None = None
         self._keeps = True
+        self._added = 0
         self._hit: tuple[Way, dict[str, Any]] | None = None
         self._usage = self._error = b"null"
         self._body: bytes | None = None
@@ -94,7 +100,7 @@ class Attempt:
         except Lost:
             return self._hand_back("lost")
         except AllFailed as failed:
-            return self._end("failed", all_failed(job.model, failed.failures))
+            return self._end("failed", all_failed(job.model, failed.failures, self._added))
         except Interrupted as cut:
             if job.door == "stream" or job.strikes + 1 >= MAX_STRIKES:
                 return self._end("failed", interrupted(cut))
@@ -132,11 +138,12 @@ class Attempt:
         parts, job = self._parts, self.job
         asked: dict[str, Any] = orjson.loads(job.request)
         options = {**(asked.get("extra_body") or {}), **asked}
-        model = parts.catalogue.find(asked.get("model"), options.get("provider"))
+        model = parts.catalogue.find(asked.get("model") or job.model, options.get("provider"))
         if model is None:
             return self._end("failed", no_model(job.model))
         ways = ways_of(parts.catalogue, model, options.get("fallbacks") or [], options)
         request = provider_request(asked, model)
+        self._added = len(request.get("messages", ())) - len(asked.get("messages", ()))
         ttl_s = options.get("cache_ttl")
         if ttl_s and parts.cache is not None:
             self._keeps = options.get("store") is not False
@@ -148,8 +155,12 @@ class Attempt:
         providers = parts.providers.with_keys(self._own)
         if PROMPTS in request:
             providers = Several(providers)
-        calls = Calls(parts.settings, providers, ways, request, job.attempt)
-        self._calls = calls
+        if job.kind == "transcription":
+            providers = Heard(providers, asked["asked"]["seconds"])
+        calls = self._calls = Calls(
+            parts.settings, providers, ways, request, job.attempt, parts.routing,
+            self._began + job.left_s, self._own,
+        )  # fmt: skip
         if model.spec.does != "chat":
             self.relay.whole(calls.operate(model.spec.does))
         elif job.door == "sync":
@@ -181,11 +192,11 @@ class Attempt:
         if calls is not None and answered is not None:
             # The text is put together of all its chunks, and mostly not needed.
             text = "" if is_told(calls.usage) else self.relay.text()
-            usage = told_or_estimated(calls.usage, job.request, text)
+            usage = told_or_estimated(calls.usage, self._prompt, text)
         elif state == "cancelled" and calls is not None and calls.tried:
             # Its call was under way, so the prompt has been read.
             owes = calls.tried[-1]
-            usage = told_or_estimated(None, job.request, "")
+            usage = told_or_estimated(None, self._prompt, "")
         share = 1.0
         if self._hit is not None:
             way, usage = self._hit
@@ -251,7 +262,7 @@ class Attempt:
             text = "" if told else self.relay.text()
             for call, way in zip(self._calls.made, self._calls.tried, strict=True):
                 own = way.route.provider in self._own
-                nanos = 0 if own else call_costs(call, way.model, way.route, self.job.request, text)
+                nanos = 0 if own else call_costs(call, way.model, way.route, self._prompt, text)
                 if own:
                     call["own_key"] = True
                 call["platform_cost_usd"] = usd(nanos)

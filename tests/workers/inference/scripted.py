@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.catalogue.model import Catalogue, Model, ModelSpec, Price, ProviderSpec, Route
+from app.settings import Settings
 from workers.providers.base import Call, Chunk, Completion, ErrorKind, ProviderError
 from workers.providers.registry import Providers
 
@@ -87,6 +88,6 @@ def catalogue_of(*models: Model) -> Catalogue:
 
 def providers_of(catalogue: Catalogue, **made: Scripted) -> Providers:
     """The registry, with scripted providers already made."""
-    registry = Providers(catalogue)
+    registry = Providers(catalogue, Settings())
     registry._made.update(made)
     return registry

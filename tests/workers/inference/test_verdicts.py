@@ -5,6 +5,7 @@ import pytest
 from tests.workers.inference.scripted import error
 from workers.inference.calls import Interrupted
 from workers.inference.verdicts import all_failed, deadline, interrupted, no_model
+from workers.providers.base import ProviderError
 
 
 def test_each_provider_and_its_reason_is_told() -> None:
@@ -59,3 +60,10 @@ def test_a_deadline_is_told_in_seconds() -> None:
     told = deadline(600.0)
     assert told["code"] == "deadline_exceeded"
     assert "600 seconds" in told["message"]
+
+
+@pytest.mark.parametrize(("added", "path"), [(0, "messages.3.content"), (1, "messages.2.content")])
+def test_paths_count_the_clients_own_messages_alone(added: int, path: str) -> None:
+    refused = ProviderError("invalid", "messages.3.content: no", param="messages.3.content")
+    told = all_failed("m", [("p", refused)], added)
+    assert (told["param"], told["message"].endswith(f"{path}: no")) == (path, True)
