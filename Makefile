@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test check format lock bench bench-peers clean
+.PHONY: help run test test-clients check format lock bench bench-peers clean
 
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 PYTHON ?= $(shell for p in python3.11 python3; do \
@@ -8,7 +8,12 @@ PYTHON ?= $(shell for p in python3.11 python3; do \
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install
-LOCK := $(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+# The locks are complete but for what pyproject.toml leaves out, which pip must not fetch.
+INSTALL := $(PIP) --no-deps --require-hashes
+LOCK := $(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-strip-markers \
+	--no-emit-index-url --no-header
+
+CLIENTS := .venv-clients
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */|/' | \
@@ -23,6 +28,15 @@ run: $(VENV)/.locked ## Install what is locked, then start everything; Ctrl-C st
 test: check ## Install what is locked, then run all checks and tests
 	@echo '==> pytest'; $(BIN)/pytest -n 2 --dist loadgroup
 
+test-clients: $(VENV)/.locked-dev $(CLIENTS)/.locked ## Run other people's clients, Python's and Node's, against a stack
+	@$(BIN)/python -m tests.clients.run $(CLIENTS)/bin/python
+
+test-api: $(VENV)/.locked-dev ## Ask a whole stack all that its OpenAPI description says
+	@$(BIN)/python -m tests.conformance.openapi.run
+
+fuzz: $(VENV)/.locked-dev ## Fuzz parsers and schemas for MINUTES (10)
+	@$(BIN)/python -m tests.fuzz.run $(or $(MINUTES),10)
+
 check: $(VENV)/.locked-dev ## Run the checks without the tests
 	@echo '==> ruff check'; $(BIN)/ruff check .
 	@echo '==> ruff format --check'; $(BIN)/ruff format --check .
@@ -36,6 +50,7 @@ format: $(VENV)/.locked-dev ## Format the code and mend what ruff can mend
 lock: $(VENV)/.locked-dev ## Resolve the dependencies anew into both lock files
 	$(LOCK) pyproject.toml -o requirements.lock
 	$(LOCK) --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+	$(LOCK) --no-config tests/clients/requirements.in -o tests/clients/requirements.lock
 
 bench: $(VENV)/.locked-dev ## Measure this stack against its provider called directly
 	@$(BIN)/python bench/run.py
@@ -44,14 +59,14 @@ bench-peers: $(VENV)/.locked-dev ## Measure this stack against other gateways
 	@$(BIN)/python bench/peers.py
 
 clean: ## Remove .venv and caches; data directories stay
-	rm -rf $(VENV) .venv-peers build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venv-peers $(CLIENTS) tests/clients/node/node_modules build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp is newer than the lock and pyproject.toml once they are installed.
 $(VENV)/.locked: requirements.lock pyproject.toml
 	@$(MAKE) --quiet --no-print-directory $(BIN)/pip
 	@echo '==> installing requirements.lock (a minute or two the first time)'
-	@$(PIP) --require-hashes -r requirements.lock
+	@$(INSTALL) -r requirements.lock
 	@echo '==> installing moonpool'
 	@$(PIP) --quiet --no-deps --no-build-isolation -e .
 	@touch $@
@@ -60,10 +75,17 @@ $(VENV)/.locked: requirements.lock pyproject.toml
 $(VENV)/.locked-dev: requirements-dev.lock pyproject.toml
 	@$(MAKE) --quiet --no-print-directory $(BIN)/pip
 	@echo '==> installing requirements-dev.lock (a few minutes the first time)'
-	@$(PIP) --require-hashes -r requirements-dev.lock
+	@$(INSTALL) -r requirements-dev.lock
 	@echo '==> installing moonpool'
 	@$(PIP) --quiet --no-deps --no-build-isolation -e .
 	@touch $(VENV)/.locked $@
+
+$(CLIENTS)/.locked: tests/clients/requirements.lock tests/clients/node/package-lock.json | $(VENV)/.locked-dev
+	@echo '==> making $(CLIENTS) of tests/clients/requirements.lock (a few minutes)'
+	@$(BIN)/python -m venv --clear $(CLIENTS)
+	@$(CLIENTS)/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes -r tests/clients/requirements.lock
+	@npm ci --prefix tests/clients/node --no-audit --no-fund --silent
+	@touch $@
 
 # pip comes last into a new environment, so one that was interrupted is made again.
 $(BIN)/pip:

@@ -17,7 +17,7 @@ def _inside(package: str, path: str) -> Path:
             return program
     raise StackError(
         f"{path.rpartition('/')[2]} is missing: no {path} in the package {package}. "
-        "Install it again: .venv/bin/pip install --require-hashes -r requirements.lock"
+        "Install it again: .venv/bin/pip install --no-deps --require-hashes -r requirements.lock"
     )
 
 

@@ -164,6 +164,6 @@ def _catalogue(now: Settings) -> list[Check]:
     found = [Check("catalogue", "ok", f"{len(known.models)} models")]
     if not known.found:
         note = "no provider key in the environment and no Ollama: the built-in ELIZA answers"
-        mend = "set OPENAI_API_KEY, GROQ_API_KEY or MISTRAL_API_KEY, or start Ollama"
+        mend = "set a key that docs/catalogue.md lists, such as OPENAI_API_KEY, or start Ollama"
         return [*found, Check("providers", "warn", note, mend)]
     return found + [Check("providers", "ok", line) for line in known.found]
