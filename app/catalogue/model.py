@@ -11,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from app.catalogue.abilities import Operation, unable
 from app.catalogue.tiers import Limits
-from app.money import cost_nanos, nanos_from_usd
+from app.money import MILLION, cost_nanos, nanos_from_usd
 
 Source = Literal["catalogue", "genai-prices"]
 """Where a price was read: in a catalogue file, or in the data of genai-prices."""
@@ -48,9 +48,10 @@ class Cost:
     def total(self) -> int:
         return self.input + self.cached_input + self.output
 
-    def part(self, share: float) -> "Cost":
-        """This share (0 to 1) of each part, rounded down."""
-        return Cost(*(int(nanos * share) for nanos in (self.input, self.cached_input, self.output)))
+    def part(self, share: int) -> "Cost":
+        """This share (millionths) of each part, rounded down."""
+        parts = (self.input, self.cached_input, self.output)
+        return Cost(*(nanos * share // MILLION for nanos in parts))
 
     def within(self, limit: int) -> "Cost":
         """The parts cut to a total of `limit` nano-dollars: output first, then input, then the

@@ -114,7 +114,8 @@ class Outcome:
     """How an attempt ended its job. JSON fields are text; `cost` is nano-dollars.
 
     `price`: the price version that `cost` was reckoned with. `owed`: what the attempt owes each
-    provider it called, nano-dollars by provider, whoever pays.
+    provider it called, nano-dollars by provider, whoever pays. `billed`: JSON of what `cost` holds
+    beside tokens at their full price (`images`, `seconds`, `share` in millionths), if anything.
     """
 
     id: str
@@ -132,6 +133,7 @@ class Outcome:
     provider: str | None = None
     price: str | None = None
     owed: dict[str, int] = field(default_factory=dict)
+    billed: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

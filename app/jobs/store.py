@@ -17,7 +17,8 @@ _ADMIT = (
 _SETTLE = (
     "SELECT settle(%s::text,%b::text[],%b::int[],%b::text[],%b::int[],%b::text[],%b::text[],"
     "%b::text[],%b::bigint[],%b::text[],%b::bigint[],%b::bigint[],%b::bigint[],%b::text[],"
-    "%b::text[],%b::bigint[],%b::text[],%b::text[],%b::int[],%b::text[],%b::bigint[])"
+    "%b::text[],%b::bigint[],%b::text[],%b::text[],%b::text[],%b::int[],%b::text[],"
+    "%b::bigint[])"
 )
 
 
@@ -52,7 +53,7 @@ def settle_group(connection: Connection, owner: str, outcomes: list[Outcome]) ->
         *[
             (o.id, o.attempt, o.state, o.last_seq, o.body, o.error, o.usage, o.cost, o.calls,
              o.prompt_tokens, o.cached_tokens, o.completion_tokens, o.provider, o.price,
-             sum(o.owed.values()), _only(o.owed))
+             sum(o.owed.values()), _only(o.owed), o.billed)
             for o in outcomes
         ],
         strict=True,

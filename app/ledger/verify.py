@@ -89,15 +89,23 @@ CHECKS: dict[str, LiteralString] = {
             GROUP BY job_id
         ) AS b LEFT JOIN transfer AS s ON s.job_id = b.job_id AND s.kind = 'settle'
         WHERE b.total > coalesce(s.amount, 0)""",
-    "an answer costs what its tokens cost at its price": """
-        SELECT 'result ' || r.id, 'cost of ' || r.cost || ' but its tokens at ' || r.price
+    "an answer costs what it used at its price": """
+        SELECT 'result ' || r.id, 'cost of ' || r.cost || ' but what it used at ' || r.price
                || ' cost ' || full_cost.total || ', at most the hold of ' || j.hold
         FROM result AS r JOIN job AS j ON j.id = r.id JOIN price AS p ON p.version = r.price,
              LATERAL (
-                 SELECT sum(div(tokens::numeric * price + 999999, 1000000)) AS total
-                 FROM (VALUES (r.prompt_tokens - r.cached_tokens, p.input),
-                              (r.cached_tokens, p.cached_input),
-                              (r.completion_tokens, p.output)) AS part (tokens, price)
+                 SELECT coalesce((r.billed::json->>'images')::bigint, 0) * p.image
+                        + ceil(coalesce((r.billed::json->>'seconds')::float8, 0)
+                               * p.minute / 60)::bigint AS units,
+                        coalesce((r.billed::json->>'share')::bigint, 1000000) AS share
+             ) AS beside,
+             LATERAL (
+                 SELECT sum(div((div(tokens::numeric * price + 999999, 1000000) + units) * share,
+                                1000000)) AS total
+                 FROM (VALUES (r.prompt_tokens - r.cached_tokens, p.input, 0),
+                              (r.cached_tokens, p.cached_input, 0),
+                              (r.completion_tokens, p.output, beside.units))
+                      AS part (tokens, price, units)
              ) AS full_cost
         WHERE r.state IN ('completed', 'cancelled') AND r.cost <> least(full_cost.total, j.hold)""",
     "an attempt's costs are those of its calls": """

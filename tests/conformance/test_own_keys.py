@@ -11,11 +11,15 @@ import httpx
 import pytest
 import yaml
 
+from app.db.connect import connect
 from tests.conformance.conftest import http, tenant
 from tests.stacks import Stack
 from tests.waiting import wait_for
 
+pytestmark = pytest.mark.xdist_group("own_keys")
+
 MODEL = "answering"
+SHARES = {"MOONPOOL_OWN_KEY_SHARE": "0.1", "MOONPOOL_CACHE_HIT_SHARE": "0.25"}
 
 
 class Provider(ThreadingHTTPServer):
@@ -68,7 +72,7 @@ def stack(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Itera
     }
     path: Path = tmp_path_factory.mktemp("catalogue") / "catalogue.yaml"
     path.write_text(yaml.safe_dump(own))
-    with Stack({"MOONPOOL_CATALOGUE": str(path), "LOCAL_KEY": "sk-platform"}) as running:
+    with Stack({"MOONPOOL_CATALOGUE": str(path), "LOCAL_KEY": "sk-platform"} | SHARES) as running:
         yield running
 
 
@@ -79,7 +83,7 @@ def ask(client: httpx.Client, text: str = "hi", **more: Any) -> httpx.Response:
     return client.post("/chat/completions", json=body, headers=headers)
 
 
-def test_calls_are_made_with_the_tenants_own_key_and_cost_it_nothing_here(
+def test_calls_are_made_with_the_tenants_own_key_and_cost_a_share_here(
     stack: Stack, provider: Provider
 ) -> None:
     with http(stack, tenant(stack, "own", "enterprise", "--scopes", "inference,manage")) as client:
@@ -97,7 +101,7 @@ def test_calls_are_made_with_the_tenants_own_key_and_cost_it_nothing_here(
 
         wait_for(with_own, 15, "the tenant's own key")
         answer = ask(client, "free")
-        assert answer.json()["usage"]["total_cost_usd"] == 0
+        assert answer.json()["usage"]["total_cost_usd"] == 0.000102
         attempts = client.get(f"/jobs/{answer.headers['x-job-id']}/attempts").json()["data"]
         [call] = attempts[-1]["calls"]
         assert (call["own_key"], call["platform_cost_usd"]) == (True, 0)
@@ -127,7 +131,7 @@ def test_a_provider_that_takes_no_key_is_refused_by_name(stack: Stack) -> None:
             assert answer.json()["error"]["param"] == "provider"
 
 
-def test_an_answer_is_told_again_for_nothing_within_its_tenant(
+def test_an_answer_is_told_again_for_a_share_within_its_tenant(
     stack: Stack, provider: Provider
 ) -> None:
     with (
@@ -144,7 +148,7 @@ def test_an_answer_is_told_again_for_nothing_within_its_tenant(
         again = ask(client, "same", cache_ttl=60)
         assert again.json()["choices"] == first.json()["choices"]
         usage = again.json()["usage"]
-        assert (usage["total_cost_usd"], usage["prompt_tokens"]) == (0, 1000)
+        assert (usage["total_cost_usd"], usage["prompt_tokens"]) == (0.000255, 1000)
         assert usage["cached_answer"]["job_id"].startswith("job_")
         assert ask(client, "same", header="60").json()["choices"] == first.json()["choices"]
         streamed = ask(client, "same", cache_ttl=60, stream=True).text
@@ -162,3 +166,16 @@ def test_a_wrong_ttl_is_refused_by_name(stack: Stack, value: str) -> None:
     with http(stack, stack.key) as client:
         answer = ask(client, header=value)
         assert (answer.status_code, answer.json()["error"]["param"]) == (400, "X-Cache-TTL")
+
+
+def test_the_books_know_shares_and_images(stack: Stack) -> None:
+    """Runs after the others, whose answers were charged in part."""
+    with http(stack, stack.key) as client:
+        drawn = client.post(
+            "/images/generations", json={"prompt": "moon", "n": 2, "size": "256x256"}
+        )
+        assert drawn.status_code == 200, drawn.text
+    assert stack.command("ledger", "verify").returncode == 0
+    with connect(stack.database_url) as connection:
+        kinds = connection.execute("SELECT DISTINCT billed FROM result").fetchall()
+    assert {('{"images":2}',), ('{"share":100000}',), ('{"share":250000}',), (None,)} <= set(kinds)

@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 from app.catalogue.model import Cost, Model, Route
 from app.catalogue.tokens import estimate_tokens
-from app.money import usd
+from app.money import MILLION, usd
 
 NOTHING = Cost(0, 0, 0)
 NO_TOKENS: dict[str, Any] = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
@@ -18,7 +20,7 @@ class Bill:
     """`usage` as the client sees it; `cost` in nano-dollars, never above the hold.
 
     `prompt_tokens` includes `cached_tokens`. `price_version` names the price that was charged; None
-    where nothing is owed.
+    where nothing is owed. `billed` is as in Outcome.
     """
 
     usage: dict[str, Any]
@@ -27,6 +29,7 @@ class Bill:
     cached_tokens: int
     completion_tokens: int
     price_version: str | None
+    billed: str | None = None
 
 
 def is_told(usage: dict[str, Any] | None) -> bool:
@@ -78,11 +81,11 @@ def bill(
     latency_ms: float,
     ttft_ms: float | None,
     route: Route | None = None,
-    share: float = 1.0,
+    share: int = MILLION,
 ) -> Bill:
     """Prices `usage` as `model` costs where `route` answered (without one: its first route);
     without a model, or where the platform is at fault, nothing is owed. `share`: the part of the
-    price that is charged.
+    price that is charged, in millionths.
 
     What would go over the hold is the platform's loss: a client is never charged more than was
     set aside at admission. The costs by part always sum to the total.
@@ -93,7 +96,7 @@ def bill(
     if model is not None:
         route = route or (model.routes[0] if model.routes else None)
         cost = model.cost(prompt, cached, completion, route, images, seconds)
-        cost = (cost if share == 1 else cost.part(share)).within(hold)
+        cost = (cost if share == MILLION else cost.part(share)).within(hold)
         version = model.price_version(route) if route is not None else None
     full = {
         **usage,
@@ -104,7 +107,12 @@ def bill(
         "latency_ms": round(latency_ms, 1),
         "ttft_ms": None if ttft_ms is None else round(ttft_ms, 1),
     }
-    return Bill(full, cost.total, prompt, cached, completion, version)
+    beside = {"images": images, "seconds": seconds}
+    told = {name: count for name, count in beside.items() if count}
+    if share != MILLION:
+        told["share"] = share
+    billed = orjson.dumps(told).decode() if told and version is not None else None
+    return Bill(full, cost.total, prompt, cached, completion, version, billed)
 
 
 def call_costs(call: dict[str, Any], model: Model, route: Route, request: str, text: str) -> int:

@@ -13,7 +13,7 @@ from app.errors import MoonpoolError
 from app.events.publish import Publisher
 from app.jobs.model import MAX_STRIKES, Claimed, EndState, Outcome
 from app.jobs.service import release
-from app.money import usd
+from app.money import MILLION, usd
 from app.settings import Settings
 from app.telemetry import log
 from workers.inference.account import NO_TOKENS, bill, call_costs, is_told, told_or_estimated
@@ -132,7 +132,7 @@ class Attempt:
         outcome.state, outcome.cost, outcome.body, outcome.calls = "failed", 0, None, "[]"
         outcome.error, outcome.usage = self._error.decode(), self._usage.decode()
         outcome.prompt_tokens = outcome.cached_tokens = outcome.completion_tokens = 0
-        outcome.price = None
+        outcome.price = outcome.billed = None
 
     def _answer(self) -> Ended:
         parts, job = self._parts, self.job
@@ -197,12 +197,12 @@ class Attempt:
             # Its call was under way, so the prompt has been read.
             owes = calls.tried[-1]
             usage = told_or_estimated(None, self._prompt, "")
-        share = 1.0
+        share = MILLION
         if self._hit is not None:
             way, usage = self._hit
-            owes, share = way, self._parts.settings.cache_hit_share
+            owes, share = way, round(self._parts.settings.cache_hit_share * MILLION)
         elif owes is not None and owes.route.provider in self._own:
-            share = self._parts.settings.own_key_share
+            share = round(self._parts.settings.own_key_share * MILLION)
         now = time.monotonic()
         first = calls.first_token_s if calls is not None else None
         ttft_ms = None if first is None else job.age_ms + (first - self._began) * 1000
@@ -235,6 +235,7 @@ class Attempt:
                 completion_tokens=billed.completion_tokens,
                 provider=answered.route.provider if answered else None,
                 price=billed.price_version,
+                billed=billed.billed,
             )
         )
 

@@ -301,7 +301,8 @@ CREATE FUNCTION settle(
     the_owner text, ids text[], attempts int[], states text[], last_seqs int[], bodies text[],
     errors text[], usages text[], costs bigint[], calls text[], prompts bigint[], cached bigint[],
     completions bigint[], providers text[], prices text[], platform_costs bigint[],
-    owed_to text[], owed_ids text[], owed_attempts int[], owed_providers text[], owed_amounts bigint[]
+    owed_to text[], billed text[],
+    owed_ids text[], owed_attempts int[], owed_providers text[], owed_amounts bigint[]
 ) RETURNS boolean[] LANGUAGE plpgsql AS $$
 DECLARE
     won     text[];
@@ -329,14 +330,14 @@ BEGIN
     IF won IS NOT NULL THEN
         INSERT INTO result (id, state, attempt, last_seq, settled_by, body, error, usage, cost, started_at,
                             prompt_tokens, cached_tokens, completion_tokens, provider, price,
-                            platform_cost)
+                            platform_cost, billed)
         SELECT g.id, g.state, g.attempt, g.last_seq, the_owner, g.body, g.error, g.usage, w.cost, w.started_at,
-               g.prompt, g.cached, g.completion, g.provider, g.price, g.platform_cost
+               g.prompt, g.cached, g.completion, g.provider, g.price, g.platform_cost, g.billed
         FROM unnest(won, paid, began) AS w (id, cost, started_at)
         JOIN unnest(ids, attempts, states, last_seqs, bodies, errors, usages, prompts, cached,
-                    completions, providers, prices, platform_costs)
+                    completions, providers, prices, platform_costs, billed)
             AS g (id, attempt, state, last_seq, body, error, usage, prompt, cached, completion,
-                  provider, price, platform_cost) ON g.id = w.id;
+                  provider, price, platform_cost, billed) ON g.id = w.id;
         INSERT INTO attempt (job_id, attempt, owner, outcome, calls, started_at, platform_cost)
         SELECT g.id, g.attempt, the_owner,
                CASE g.state WHEN 'expired' THEN 'failed' ELSE g.state END, g.calls, w.claimed_at,

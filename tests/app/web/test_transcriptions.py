@@ -239,9 +239,11 @@ def test_a_missing_model_is_told_with_how_to_have_one(caller: Caller) -> None:
         ({"temprature": "1"}, "temprature"),
         ({"asked": "1"}, "asked"),
         ({"background": "perhaps"}, "background"),
-        ({"voice": (BytesIO(b"x"), "x.wav")}, "voice"),
-        ({"file": (BytesIO(b""), "a.wav")}, "file"),
-        ({"file": [(BytesIO(b"x"), "a.wav"), (BytesIO(b"x"), "b.wav")]}, "file"),
+        pytest.param({"voice": (BytesIO(b"x"), "x.wav")}, "voice", id="another file"),
+        pytest.param({"file": (BytesIO(b""), "a.wav")}, "file", id="empty file"),
+        pytest.param(
+            {"file": [(BytesIO(b"x"), "a.wav"), (BytesIO(b"x"), "b.wav")]}, "file", id="two files"
+        ),
     ],
     ids=str,
 )
