@@ -165,17 +165,21 @@ def test_the_table_of_errors_has_every_error() -> None:
 
 
 def test_the_catalogue_of_the_page_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    [example] = fences(page("docs/catalogue.md"), "yaml")
+    example, machines = fences(page("docs/catalogue.md"), "yaml")
     path = tmp_path / "catalogue.yaml"
     path.write_text(example.text)
     own = Settings(catalogue=path, ollama_url="")
     without_key = catalogue(own)
-    monkeypatch.setenv("TOGETHER_API_KEY", "secret")
+    monkeypatch.setenv("NEBIUS_API_KEY", "secret")
     loaded = catalogue(own)
     assert without_key.models["house"].routes == loaded.models["house"].routes[:1]
     assert loaded.default == "house"
     assert loaded.models["pirate"].stands_on == "house"
     assert loaded.find("gpt-4") == loaded.models["house"]
+    path.write_text(machines.text)
+    loaded = catalogue(own)
+    assert loaded.defaults["transcription"] == "whisper"
+    assert {"qwen", "bge-m3", "whisper"} <= set(loaded.models)
 
 
 def test_the_page_on_the_catalogue_names_every_field() -> None:

@@ -31,7 +31,10 @@ PLACES: dict[str, dict[str, str]] = {
         "app.main": "makes the application",
         "app.web": "is the HTTP door",
     },
-    "werkzeug": {"app.web.problems": "answers Werkzeug's errors as ours"},
+    "werkzeug": {
+        "app.web.problems": "answers Werkzeug's errors as ours",
+        "app.web.openapi": "reads the URL map",
+    },
     "psycopg": {
         "app.db": "is the way to Postgres",
         "app.ledger.verify": "sets the isolation level of its snapshot",
@@ -49,6 +52,9 @@ PLACES: dict[str, dict[str, str]] = {
         "app.accounts.answers": "seals answers that may show a secret",
         "app.vault": "seals what must be read again",
     },
+    "onnx": {"app.embedding.graph": "is the model's graph"},
+    "onnxruntime": {"app.embedding.session": "runs the model"},
+    "tokenizers": {"app.embedding.session": "reads the model's vocabulary"},
     "genai_prices": {"app.catalogue.prices": "knows what models cost"},
 }
 """Where a package may be imported: the module or its whole room, and why."""

@@ -1,32 +1,58 @@
 """Reading what a request brings, within its bounds."""
 
+import re
+
 import gevent
 from flask import request
 
 from app.errors import BodyTooSlow, InvalidRequest, TooLarge, UnsupportedEncoding
 from app.web.front import Front
+from app.web.json_guard import check_json
 
 BODY_TIMEOUT_S = 15.0
 IDEMPOTENCY_KEY_MAX = 255
 
+_JSON = re.compile(
+    # curl calls every body a form unless it is told otherwise.
+    r"(?:application/(?:[\w.+-]+\+)?json|application/x-www-form-urlencoded)\s*"
+    r"(?:;\s*charset=\"?utf-8\"?\s*)?;?",
+    re.IGNORECASE | re.ASCII,
+)
+
 
 def read_body(front: Front) -> bytes:
-    """The request's body. Raises TooLarge, BodyTooSlow and UnsupportedEncoding."""
-    if request.headers.get("Content-Encoding", "identity") != "identity":
-        raise UnsupportedEncoding("Compressed request bodies are not read; send plain JSON.")
-    limit = front.settings.body_limit
-    if (request.content_length or 0) > limit:
+    """The request's body, which is JSON that may be parsed, or empty. Raises TooLarge,
+    BodyTooSlow, UnsupportedEncoding and InvalidRequest."""
+    kind = request.environ.get("CONTENT_TYPE")
+    if kind and kind != "application/json" and _JSON.fullmatch(kind) is None:
+        raise UnsupportedEncoding("The body must be JSON in UTF-8: Content-Type application/json.")
+    body = read_bytes(front.settings.body_limit)
+    if body:
+        check_json(body)
+    return body
+
+
+def read_bytes(limit: int) -> bytes:
+    """The request's body, whatever it is. Raises TooLarge, BodyTooSlow and UnsupportedEncoding."""
+    if request.environ.get("HTTP_CONTENT_ENCODING", "identity") != "identity":
+        raise UnsupportedEncoding("Compressed request bodies are not read; send them plain.")
+    length = request.content_length
+    if (length or 0) > limit:
         raise TooLarge(f"The body is over {limit} bytes.")
     try:
         with gevent.Timeout(BODY_TIMEOUT_S):
-            return request.get_data(cache=False)
+            body = request.get_data(cache=False)
     except gevent.Timeout:
         raise BodyTooSlow(f"The body did not arrive within {BODY_TIMEOUT_S:g} seconds.") from None
+    # Of a body in chunks that is too large, werkzeug gives the beginning.
+    if length is None and len(body) >= limit:
+        raise TooLarge(f"The body is over {limit} bytes.")
+    return body
 
 
 def idempotency_key() -> str | None:
     """The request's Idempotency-Key, if it has one. Raises InvalidRequest."""
-    key = request.headers.get("Idempotency-Key")
+    key = request.environ.get("HTTP_IDEMPOTENCY_KEY")
     if key is not None and (not 1 <= len(key) <= IDEMPOTENCY_KEY_MAX or "\0" in key):
         raise InvalidRequest(
             f"An Idempotency-Key has 1 to {IDEMPOTENCY_KEY_MAX} characters.",

@@ -45,6 +45,7 @@ Environ = Mapping[str, Any]
 """The WSGI environment: the hot path reads headers there, where it is one look in a dict."""
 
 _WAIT = re.compile(r"\bwait=(\d{1,5})\b")
+_SECONDS = re.compile("[0-9]{1,9}")
 
 
 @dataclass(slots=True)
@@ -82,11 +83,13 @@ class Asked:
 @dataclass(frozen=True, slots=True)
 class Shape:
     """How a door answers. `form` makes the frames of a stream; `whole` makes the response out of
-    the JSON that the line gives for a whole answer; `accepted` the one to a background job."""
+    the JSON that the line gives for a whole answer; `accepted` the one to a background job, and
+    `in_background` the whole response to one, of doors where it is not 202 with the job."""
 
     form: Callable[[Draft], Form]
     whole: Callable[[bytes, Draft], Response]
     accepted: Callable[[dict[str, Any]], dict[str, Any]] = lambda job: job
+    in_background: Callable[[Draft], Response] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +138,7 @@ def _take_cache_header(asked: Asked, environ: Environ) -> None:
     text = environ.get("HTTP_X_CACHE_TTL")
     if text is None:
         return
-    if not text.isdecimal() or not 1 <= int(text) <= TTL_MAX_S:
+    if _SECONDS.fullmatch(text) is None or not 1 <= int(text) <= TTL_MAX_S:
         raise InvalidRequest(
             f"X-Cache-TTL must be a number of seconds from 1 to {TTL_MAX_S}.", param="X-Cache-TTL"
         )
@@ -178,7 +181,9 @@ def _replay(front: Front, draft: Draft, wish: Wish, shape: Shape) -> Response:
 
 
 def _accepted(front: Front, draft: Draft, wish: Wish, shape: Shape) -> Response:
-    """202 with the job object."""
+    """202 with the job object, unless the door answers otherwise."""
+    if shape.in_background is not None:
+        return shape.in_background(draft)
     job = front.jobs.find(draft.id, draft.tenant_id)
     headers = {"Location": urls(draft.id)["self"], **answer_headers(draft.id)}
     if request.headers.get("Prefer"):

@@ -23,6 +23,7 @@ class Chunks:
     """The form of the chat door; `usage`: whether a last chunk tells the usage."""
 
     ping = b": ping\n"
+    prefix, kind = "chatcmpl-", "chat.completion.chunk"
 
     def __init__(self, draft: Draft, usage: bool) -> None:
         self.over = False
@@ -41,8 +42,8 @@ class Chunks:
 
     def _begin(self, told: dict[str, Any]) -> None:
         head = {
-            "id": "chatcmpl-" + self._draft.id.removeprefix("job_"),
-            "object": "chat.completion.chunk",
+            "id": self.prefix + self._draft.id.removeprefix("job_"),
+            "object": self.kind,
             "created": told.get("created", 0),
             "model": self._draft.model,
             "system_fingerprint": None,

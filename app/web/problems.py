@@ -140,7 +140,9 @@ def install(app: Flask) -> None:
         kind = PLAIN.get(error.code or 500, errors.InvalidRequest)
         told = kind(error.description or error.name)
         told.status = error.code or 500
-        return problem(told)
+        allowed = getattr(error, "valid_methods", None)
+        # RFC 9110, section 15.5.6.
+        return problem(told, {"Allow": ", ".join(allowed)} if allowed else None)
 
     @app.errorhandler(Exception)
     def unexpected(error: Exception) -> Response:

@@ -5,17 +5,29 @@ takes what HTTP/1.1 forbids: folded lines, blanks before the colon, two lengths 
 """
 
 import re
+from contextlib import suppress
 from typing import Any
 
+from gevent import Timeout
 from gunicorn.workers.ggevent import GeventPyWSGIWorker, PyWSGIHandler
 
 from app.web.head import HEAD
 
 LINE_MAX = 16_384
 LINES_MAX = 100
+LINGER_S = 2.0
+"""How long what is left of a body is read once its request has been answered: a client that still
+sends when the connection is closed would not see the answer."""
+
+READ_BYTES = 65_536
 
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
-_FRAMING = (b"content-length", b"transfer-encoding")
+_FRAMING = {
+    b"content-length": re.compile(r"[0-9]{1,18}"),
+    b"transfer-encoding": re.compile("(?i)chunked"),
+}
+"""Headers that say where a body ends, and how (RFC 9112, section 6). What two servers read in two
+ways smuggles requests."""
 
 
 class Head:
@@ -43,7 +55,10 @@ class Head:
             self.status = "Header not of the form name: value"
         else:
             key, value = name.lower(), rest.strip().decode("latin-1")
-            if key in _FRAMING and self._values.get(key, value) != value:
+            form = _FRAMING.get(key)
+            if form is not None and (
+                form.fullmatch(value) is None or self._values.get(key, value) != value
+            ):
                 self.status = "Headers that disagree on the body"
             self._values[key] = value
             self.headers.append(line.decode("latin-1"))
@@ -70,6 +85,31 @@ class Handler(PyWSGIHandler):  # type: ignore[misc]
         environ: dict[str, Any] = super().get_environ()
         environ[HEAD] = []
         return environ
+
+    def run_application(self) -> None:
+        try:
+            super().run_application()
+        finally:
+            self._leave_body()
+
+    def _leave_body(self) -> None:
+        """Reads what the application left of a body, for LINGER_S at most: if there is more, the
+        connection is closed. pywsgi would read on for as long as a client sends."""
+        body = self.wsgi_input
+        if body.chunked_input:
+            whole = body.chunk_length == 0
+        else:
+            whole = body.position >= (body.content_length or 0)
+        if whole:
+            return
+        # A client that waits for 100 Continue has not sent any.
+        if body.socket is None:
+            with suppress(OSError), Timeout(LINGER_S, False):
+                while body.read(READ_BYTES):
+                    pass
+                return
+        body._chunked_input_error = True
+        self.close_connection = True
 
     def _write_with_headers(self, data: bytes) -> None:
         """Sends head and first data as one; pywsgi takes a system call for each."""

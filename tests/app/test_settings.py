@@ -144,3 +144,12 @@ def test_jwt_settings_that_do_not_fit_are_refused(values: dict[str, str], named:
     with pytest.raises(ValidationError, match=named):
         Settings.model_validate(values)
     assert listed(" a, ,b ,") == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    "address", ["api.example.com", "ftp://example.com", "https://", "https://a?b"]
+)
+def test_the_public_address_is_one_of_http(address: str) -> None:
+    Settings(public_url="https://api.example.com/moon/")
+    with pytest.raises(ValidationError, match="public_url"):
+        Settings(public_url=address)

@@ -119,7 +119,7 @@ def _tools(chat: dict[str, Any], wanted: Mapping[str, Any]) -> None:
     if kind == "tool":
         name = text_at(choice, "name", "tool_choice")
         chat["tool_choice"] = {"type": "function", "function": {"name": name}}
-    elif kind in _CHOICES:
+    elif isinstance(kind, str) and kind in _CHOICES:
         chat["tool_choice"] = _CHOICES[kind]
     else:
         raise wrong("tool_choice.type", "must be one of auto, any, tool, none.")

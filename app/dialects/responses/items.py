@@ -34,7 +34,7 @@ def chat_messages(given: Any) -> list[dict[str, Any]]:
 
 def _add(found: list[dict[str, Any]], item: dict[str, Any], at: str) -> None:
     kind = item.get("type") or "message"
-    if kind not in _KEYS:
+    if not isinstance(kind, str) or kind not in _KEYS:
         raise wrong(f"{at}.type", f"{kind!r} is not supported; {', '.join(_KEYS)} are.")
     known_keys(item, _KEYS[kind] | _COMMON, at)
     if kind == "function_call_output":
@@ -49,7 +49,7 @@ def _add(found: list[dict[str, Any]], item: dict[str, Any], at: str) -> None:
         blocks = unsealed(item.get("encrypted_content"))
         if blocks:
             found.append({"role": "assistant", "content": None, "thinking_blocks": blocks})
-    elif item.get("role") not in ROLES:
+    elif str(item.get("role")) not in ROLES:
         raise wrong(f"{at}.role", f"must be one of {', '.join(sorted(ROLES))}.")
     elif item["role"] == "assistant":
         message = found[-1] if found and _only_reasoned(found[-1]) else {"role": "assistant"}

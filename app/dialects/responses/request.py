@@ -77,7 +77,7 @@ def _text(chat: dict[str, Any], text: Mapping[str, Any]) -> None:
     if given is None:
         return
     kind = given.get("type")
-    if kind not in _FORMATS:
+    if not isinstance(kind, str) or kind not in _FORMATS:
         raise wrong("text.format.type", f"must be one of {', '.join(_FORMATS)}.")
     known_keys(given, _FORMATS[kind], "text.format")
     if kind == "json_object":

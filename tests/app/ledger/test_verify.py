@@ -183,7 +183,7 @@ def test_a_finding_says_what_is_wrong(
     connection: Connection, by_hand: Connection, full: Books
 ) -> None:
     by_hand.execute("UPDATE result SET cost = 31 WHERE id = %s", (full.completed,))
-    row, full_cost = f"result {full.completed}", "its tokens at price_a cost 28"
+    row, full_cost = f"result {full.completed}", "what it used at price_a cost 28"
     assert verify(connection) == [
         Finding(SETTLE, row, "cost of 31 but settled 28"),
         Finding(BILL, row, f"cost of 31 but {full_cost}, at most the hold of 100"),

@@ -151,7 +151,7 @@ def test_a_post_sent_twice_makes_one_budget(door: Door, me: Caller) -> None:
         (DAILY | {"hard_usd": 1, "key_id": "key_x"}, "key_id"),
         ({"scope": "app", "period": "day", "hard_usd": 1}, "app_id"),
         ({"scope": "key", "period": "day", "hard_usd": 1}, "key_id"),
-        ({"scope": "app", "period": "day", "hard_usd": 1, "app_id": "a\0"}, "app_id"),
+        ({"scope": "app", "period": "day", "hard_usd": 1, "app_id": "a\x01"}, "app_id"),
         ({"scope": "app", "period": "day", "hard_usd": 1, "app_id": ""}, "app_id"),
         ({"scope": "app", "period": "day", "hard_usd": 1, "app_id": "a" * 129}, "app_id"),
         (DAILY | {"hard_usd": 1, "tenant_id": "ten_x"}, "tenant_id"),

@@ -243,7 +243,7 @@ def test_a_session_is_not_among_the_keys_but_may_manage_them(door: Door, mine: s
     assert me.delete(f"/v1/keys/{made['created_by']}").status_code == 404
 
 
-names = st.text(st.characters(codec="utf-8"), min_size=1).filter(
+names = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1).filter(
     lambda name: name not in NewKeyBody.model_fields
 )
 
@@ -273,7 +273,7 @@ def test_what_is_no_field_is_refused_by_name(
 @pytest.mark.parametrize(
     ("body", "param"),
     [
-        ({}, "name"), ({"name": ""}, "name"), ({"name": "a\x00b"}, "name"), ({"name": 1}, "name"),
+        ({}, "name"), ({"name": ""}, "name"), ({"name": "a\x01b"}, "name"), ({"name": 1}, "name"),
         ({"name": "x" * 201}, "name"), ({"name": "x", "mode": "prod"}, "mode"),
         ({"name": "x", "app_id": "a b"}, "app_id"), ({"name": "x", "sessions": 0}, "sessions"),
         ({"name": "x", "sessions": 2**31}, "sessions"),
