@@ -4,9 +4,12 @@ expression of a request could be made to run for ever."""
 import string
 import warnings
 from collections.abc import Callable, Iterable
-from re import _constants as codes  # type: ignore[attr-defined]
-from re import _parser as parser  # type: ignore[attr-defined]
+from importlib import import_module
 from typing import Any
+
+# Python's own reader of regular expressions, which typeshed does not know everywhere.
+codes: Any = import_module("re._constants")
+parser: Any = import_module("re._parser")
 
 PATTERN_MAX = 1000
 TEXT_MAX = 2000
