@@ -134,6 +134,7 @@ def test_the_first_of_two_keys_with_one_kid_counts() -> None:
         b"", b"<html>", b"null", b"[]", b"{}", b'{"keys": {}}', b'{"keys": null}', b'{"keys": []}',
         b"[" * 100_000, b"\xff\xfe", document(rsa_key("weak", 1024).jwk()),
     ],
+    ids=range(11),
 )  # fmt: skip
 def test_what_is_no_usable_set_is_refused_as_a_whole(body: bytes) -> None:
     with pytest.raises(BadKeySet):
