@@ -1,13 +1,18 @@
 """Reading what a request brings, within its bounds."""
 
 import re
+from typing import TypeVar
 
 import gevent
 from flask import request
+from pydantic import BaseModel, ValidationError
 
 from app.errors import BodyTooSlow, InvalidRequest, TooLarge, UnsupportedEncoding
 from app.web.front import Front
 from app.web.json_guard import check_json
+from app.web.problems import invalid
+
+Schema = TypeVar("Schema", bound=BaseModel)
 
 BODY_TIMEOUT_S = 15.0
 IDEMPOTENCY_KEY_MAX = 255
@@ -18,6 +23,21 @@ _JSON = re.compile(
     r"(?:;\s*charset=\"?utf-8\"?\s*)?;?",
     re.IGNORECASE | re.ASCII,
 )
+
+
+def read_request(front: Front, schema: type[Schema]) -> tuple[Schema, bytes]:
+    """The request's body as `schema` reads it, and as it came. Raises InvalidRequest naming the
+    field, and what `read_body` does."""
+    body = read_body(front)
+    return parsed(schema, body), body
+
+
+def parsed(schema: type[Schema], body: bytes) -> Schema:
+    """A body as `schema` reads it. Raises InvalidRequest naming the field."""
+    try:
+        return schema.model_validate_json(body)
+    except ValidationError as error:
+        raise invalid(error) from None
 
 
 def read_body(front: Front) -> bytes:

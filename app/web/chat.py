@@ -1,14 +1,12 @@
 """`POST /v1/chat/completions`: the OpenAI door to the job line."""
 
 from flask import Blueprint, Response
-from pydantic import ValidationError
 
 from app.errors import InvalidRequest
-from app.web.body import read_body
+from app.web.body import read_request
 from app.web.front import Front
 from app.web.inference import Asked, Shape, json_answer, respond
 from app.web.openai_stream import Chunks
-from app.web.problems import invalid
 from app.web.schemas.chat import ChatRequest
 
 NOT_HERE = (
@@ -23,11 +21,7 @@ def chat_routes(front: Front) -> Blueprint:
     @routes.post("/v1/chat/completions")
     @routes.post("/chat/completions")
     def create_chat_completion() -> Response:
-        body = read_body(front)
-        try:
-            wanted = ChatRequest.model_validate_json(body)
-        except ValidationError as error:
-            raise invalid(error) from None
+        wanted, body = read_request(front, ChatRequest)
         usage = include_usage(wanted)
         shape = Shape(form=lambda draft: Chunks(draft, usage), whole=json_answer)
         return respond(front, chat_asked(wanted, body), shape)

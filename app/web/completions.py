@@ -4,7 +4,6 @@ from typing import Any
 
 import orjson
 from flask import Blueprint, Response
-from pydantic import ValidationError
 
 from app.dialects.completions import (
     ID_PREFIX,
@@ -16,12 +15,11 @@ from app.dialects.completions import (
 from app.errors import InvalidRequest
 from app.events.log import Event
 from app.jobs.model import Draft
-from app.web.body import read_body
+from app.web.body import read_request
 from app.web.chat import chat_asked, include_usage
 from app.web.front import Front
 from app.web.inference import Asked, Shape, json_answer, respond
 from app.web.openai_stream import Chunks
-from app.web.problems import invalid
 from app.web.schemas.chat import ChatRequest
 from app.web.schemas.completions import CompletionRequest
 
@@ -33,11 +31,7 @@ def completion_routes(front: Front) -> Blueprint:
     @routes.post("/v1/completions")
     @routes.post("/completions")
     def create_completion() -> Response:
-        body = read_body(front)
-        try:
-            wanted = CompletionRequest.model_validate_json(body)
-        except ValidationError as error:
-            raise invalid(error) from None
+        wanted, body = read_request(front, CompletionRequest)
         refuse(wanted)
         chat = chat_request(wanted.model_dump(exclude_unset=True))
         chat_wanted = ChatRequest.model_validate({k: v for k, v in chat.items() if k != "asked"})

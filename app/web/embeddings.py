@@ -2,14 +2,12 @@
 
 import orjson
 from flask import Blueprint, Response
-from pydantic import ValidationError
 
 from app.errors import InvalidRequest
-from app.web.body import read_body
+from app.web.body import read_request
 from app.web.front import Front
 from app.web.inference import Asked, Shape, json_answer, models_of, respond
 from app.web.openai_stream import Chunks
-from app.web.problems import invalid
 from app.web.schemas.embeddings import EmbeddingsRequest
 
 CUTS = "minilm"
@@ -23,11 +21,7 @@ def embedding_routes(front: Front) -> Blueprint:
     @routes.post("/v1/embeddings")
     @routes.post("/embeddings")
     def create_embedding() -> Response:
-        body = read_body(front)
-        try:
-            wanted = EmbeddingsRequest.model_validate_json(body)
-        except ValidationError as error:
-            raise invalid(error) from None
+        wanted, body = read_request(front, EmbeddingsRequest)
         asked = _asked(wanted, body)
         if wanted.truncate:
             _unless_never_cut(front, asked)

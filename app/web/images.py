@@ -2,16 +2,14 @@
 
 import orjson
 from flask import Blueprint, Response
-from pydantic import ValidationError
 
 from app.errors import InvalidRequest
 from app.jobs.model import Draft
-from app.web.body import read_body
+from app.web.body import read_request
 from app.web.front import Front
 from app.web.inference import Asked, Shape, json_answer, respond
 from app.web.openai_stream import Chunks
 from app.web.pictures import images_shown
-from app.web.problems import invalid
 from app.web.schemas.images import ImageRequest
 
 
@@ -22,11 +20,7 @@ def image_routes(front: Front) -> Blueprint:
     @routes.post("/v1/images/generations")
     @routes.post("/images/generations")
     def create_image() -> Response:
-        body = read_body(front)
-        try:
-            wanted = ImageRequest.model_validate_json(body)
-        except ValidationError as error:
-            raise invalid(error) from None
+        wanted, body = read_request(front, ImageRequest)
         for name in ("stream", "partial_images"):
             if getattr(wanted, name):
                 raise InvalidRequest(f"{name} is not supported: images come whole.", param=name)

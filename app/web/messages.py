@@ -4,7 +4,6 @@ from typing import Any
 
 import orjson
 from flask import Blueprint, Response
-from pydantic import ValidationError
 
 from app.catalogue.tokens import estimate_tokens
 from app.dialects.messages.answer import counted, whole_message
@@ -13,14 +12,14 @@ from app.dialects.messages.stream import Events, Interleaved, Told
 from app.errors import ModelNotFound, MoonpoolError, ProvidersFailed
 from app.events.log import Event
 from app.jobs.model import Draft
-from app.web.body import read_body
+from app.web.body import read_request
 from app.web.front import Front
 from app.web.inference import Asked, Shape, json_answer, respond
 from app.web.marks import takes_marks
 from app.web.openai_stream import abnormal
 from app.web.posting import answered, read_json
 from app.web.present import answer_headers
-from app.web.problems import anthropic_error, invalid, renamed
+from app.web.problems import anthropic_error, renamed
 from app.web.schemas.messages import CountRequest, MessageRequest
 
 PING = b'event: ping\ndata: {"type":"ping"}\n\n'
@@ -33,11 +32,7 @@ def message_routes(front: Front) -> Blueprint:
     @routes.post("/v1/messages")
     @routes.post("/messages")
     def create_message() -> Response:
-        body = read_body(front)
-        try:
-            wanted = MessageRequest.model_validate_json(body)
-        except ValidationError as error:
-            raise invalid(error) from None
+        wanted, body = read_request(front, MessageRequest)
         chat = chat_request(wanted.given(), takes_marks(front, wanted))
         shape = Shape(form=MessageFrames, whole=_whole)
         with renamed(NAMES):

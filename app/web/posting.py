@@ -9,26 +9,20 @@ from typing import Any, TypeVar
 
 import orjson
 from flask import Response, g, request
-from pydantic import BaseModel, ValidationError
 
 from app.accounts.answers import Answer, Place, keep_answer, lock_place, stored_answer
 from app.db.connect import Connection
 from app.errors import MoonpoolError
 from app.web.auth import caller, credential
-from app.web.body import idempotency_key, read_body
+from app.web.body import Schema, idempotency_key, parsed, read_body
 from app.web.front import Front
-from app.web.problems import invalid
 
-Schema = TypeVar("Schema", bound=BaseModel)
 Result = TypeVar("Result")
 
 
 def read_json(front: Front, schema: type[Schema]) -> Schema:
     """The request's body; none counts as `{}`. Raises InvalidRequest, and what `read_body` does."""
-    try:
-        return schema.model_validate_json(_body(front) or b"{}")
-    except ValidationError as error:
-        raise invalid(error) from None
+    return parsed(schema, _body(front) or b"{}")
 
 
 def posted(front: Front, work: Callable[[Connection], tuple[int, dict[str, Any]]]) -> Response:

@@ -6,7 +6,6 @@ from typing import Any
 
 import orjson
 from flask import Blueprint, Response
-from pydantic import ValidationError
 
 from app.dialects.responses.answer import (
     ID_PREFIX,
@@ -20,7 +19,7 @@ from app.errors import Conflict, InvalidRequest, NotFound
 from app.jobs.forget import forget_now
 from app.jobs.model import END_STATES, STATUS, Draft, JobRow
 from app.web.auth import caller
-from app.web.body import read_body
+from app.web.body import read_request
 from app.web.delivery import forgetting, when_sent
 from app.web.front import Front
 from app.web.inference import Asked, Shape, json_answer, respond
@@ -30,7 +29,7 @@ from app.web.paging import after, limit, page, parameters
 from app.web.paging import json_answer as shown
 from app.web.posting import answered
 from app.web.present import answer_headers
-from app.web.problems import invalid, renamed
+from app.web.problems import renamed
 from app.web.response_stream import ResponseFrames, follow
 from app.web.results import ended_response_of, origin_of
 from app.web.schemas.responses import ItemsQuery, ResponseRequest, RetrieveQuery
@@ -43,11 +42,7 @@ def response_routes(front: Front) -> Blueprint:
     @routes.post("/v1/responses")
     @routes.post("/responses")
     def create_response() -> Response:
-        body = read_body(front)
-        try:
-            wanted = ResponseRequest.model_validate_json(body)
-        except ValidationError as error:
-            raise invalid(error) from None
+        wanted, body = read_request(front, ResponseRequest)
         given = wanted.given()
         before = _before(front, wanted.previous_response_id)
         chat = chat_request(given, before, takes_marks(front, wanted))

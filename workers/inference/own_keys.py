@@ -31,7 +31,8 @@ class OwnKeys:
         known; raises Unavailable then."""
         if self._keys is None:
             self._refresh()
-            self._refresher = gevent.spawn(self._run)
+            # Of jobs that came at once, the first has done so.
+            self._refresher = self._refresher or gevent.spawn(self._run)
         assert self._keys is not None
         return self._keys.get(tenant_id, NONE)
 
