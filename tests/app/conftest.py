@@ -71,8 +71,11 @@ def end(part: Hub | Publisher, *greenlets: Any) -> None:
 
 @pytest.fixture
 def gevent_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Gives the parts that speak to Redis gevent's sockets, as in a process that is patched."""
+    """Gives the parts that speak to Redis gevent's sockets, as in a process that is patched. Bells
+    are patient: on a busy machine they would else take a slow Redis for gone, and not be heard."""
     monkeypatch.setattr("app.redis.socket", gevent.socket)
+    monkeypatch.setattr("app.queue.RING_TIMEOUT_S", 30.0)
+    monkeypatch.setattr("app.queue.WIRE_TIMEOUT_S", 30.0)
 
 
 @pytest.fixture
