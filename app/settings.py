@@ -134,6 +134,19 @@ class Settings(BaseSettings):
         "custom:tenant_id", min_length=1, description="the claim of a JWT that names the tenant"
     )
 
+    emotion_half_life: PositiveFloat = Field(
+        600, description="seconds in which half of what moved a session's emotion has faded"
+    )
+    memory_tokens: PositiveInt = Field(
+        800, description="tokens of memories at most that a chat request's prompt is given"
+    )
+    drift_total: float = Field(
+        0.2, ge=0, le=1, description="how far feedback may move a trait from the catalogue's"
+    )
+    drift_daily: float = Field(
+        0.05, ge=0, le=1, description="how far feedback may move a trait in one day (UTC)"
+    )
+
     webhook_allow: str = Field(
         "",
         description="`host:port` with commas between, which webhooks may reach although it is "

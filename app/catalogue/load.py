@@ -71,6 +71,7 @@ def _merge(parts: list[CatalogueFile]) -> CatalogueFile:
         merged = CatalogueFile(
             default=part.default or merged.default,
             defaults={**merged.defaults, **part.defaults},
+            personality={**merged.personality, **part.personality},
             providers={**merged.providers, **part.providers},
             models={**merged.models, **part.models},
             aliases={**merged.aliases, **part.aliases},
@@ -158,7 +159,10 @@ def _resolve(
         if name not in specs or specs[name].does != operation:
             raise CatalogueError(f"defaults.{operation}: no model for it is named {name!r}")
     defaults = {operation: name for operation, name in merged.defaults.items() if name in models}
-    return Catalogue(default, providers, models, aliases, found, merged.tiers, tier, defaults)
+    return Catalogue(
+        default, providers, models, aliases, found, merged.tiers, tier, defaults,
+        merged.personality,
+    )  # fmt: skip
 
 
 def _model(

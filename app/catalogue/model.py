@@ -161,7 +161,8 @@ class ModelSpec(_Part):
 class CatalogueFile(_Part):
     """A catalogue file. `default` is the chat model and `defaults` the models of other operations
     for requests that name none; `chat` orders the models that a persona may stand on; `tiers`
-    bounds what a tenant may ask for, by the name of its tier."""
+    bounds what a tenant may ask for, by the name of its tier; `personality` is the baseline of
+    named traits, 0 to 1, that sessions with emotions begin from."""
 
     default: str | None = None
     defaults: dict[Operation, str] = {}
@@ -171,6 +172,7 @@ class CatalogueFile(_Part):
     chat: tuple[str, ...] = ()
     tiers: dict[str, Limits] = {}
     default_tier: str | None = None
+    personality: dict[str, Annotated[float, Field(ge=0, le=1)]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,6 +308,7 @@ class Catalogue:
     tiers: dict[str, Limits] = field(default_factory=dict)
     default_tier: str = FREE_TIER
     defaults: dict[Operation, str] = field(default_factory=dict)
+    personality: dict[str, float] = field(default_factory=dict)
     _on: dict[tuple[str, str], Model] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

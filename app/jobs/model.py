@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from app.ids import new_id
+
 Lane = Literal["interactive", "background", "batch", "system"]
 
 Kind = Literal[
@@ -63,6 +65,35 @@ class Draft:
     session: str | None = None
     holds_session: bool = False
     store: bool = True
+
+
+def chore_draft(
+    kind: str,
+    request: str,
+    tenant_id: str,
+    *,
+    key_id: str,
+    app_id: str,
+    lane: Lane,
+    deadline_s: float,
+    backlog: int,
+) -> Draft:
+    """A job that asks no provider and costs nothing; `request` is JSON for the chore of `kind`."""
+    return Draft(
+        id=new_id("job"),
+        tenant_id=tenant_id,
+        key_id=key_id,
+        app_id=app_id,
+        kind=kind,
+        lane=lane,
+        door="background",
+        model="",
+        request=request,
+        metadata=None,
+        hold=0,
+        deadline_s=deadline_s,
+        backlog=backlog,
+    )
 
 
 @dataclass(frozen=True, slots=True)

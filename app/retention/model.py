@@ -5,8 +5,7 @@ from typing import Literal
 
 import orjson
 
-from app.ids import new_id
-from app.jobs.model import Draft, Lane
+from app.jobs.model import Draft, Lane, chore_draft
 
 KIND = "content.deletion"
 LANE: Lane = "system"
@@ -43,18 +42,7 @@ def deletion_draft(
     selection: Selection, tenant_id: str, *, key_id: str, app_id: str, backlog: int
 ) -> Draft:
     """A deletion job. It costs nothing, and runs in the lane of the house's own work."""
-    return Draft(
-        id=new_id("job"),
-        tenant_id=tenant_id,
-        key_id=key_id,
-        app_id=app_id,
-        kind=KIND,
-        lane=LANE,
-        door="background",
-        model="",
-        request=selection.to_json(),
-        metadata=None,
-        hold=0,
-        deadline_s=DEADLINE_S,
-        backlog=backlog,
-    )
+    return chore_draft(
+        KIND, selection.to_json(), tenant_id, key_id=key_id, app_id=app_id, lane=LANE,
+        deadline_s=DEADLINE_S, backlog=backlog,
+    )  # fmt: skip

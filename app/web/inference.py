@@ -29,7 +29,7 @@ from app.web.job_stream import Form, JobStream
 from app.web.limits import admit
 from app.web.present import answer_headers, job_object, urls
 from app.web.sse import stream_response
-from app.web.waiting import answer_when_done
+from app.web.waiting import answer_when_done, asked_wait
 
 APP_ID_MAX = 128
 DEFAULT_ANSWER_TOKENS = 512
@@ -44,7 +44,6 @@ DOORS: dict[Operation, str] = {
 Environ = Mapping[str, Any]
 """The WSGI environment: the hot path reads headers there, where it is one look in a dict."""
 
-_WAIT = re.compile(r"\bwait=(\d{1,5})\b")
 _SECONDS = re.compile("[0-9]{1,9}")
 
 
@@ -240,15 +239,15 @@ def _unless_unable(front: Front, model: Model, asked: Asked, param: str) -> None
 
 def _wish(asked: Asked, environ: Environ) -> Wish:
     prefer = environ.get("HTTP_PREFER", "")
-    wait = _WAIT.search(prefer) if prefer else None
+    wait_s = asked_wait(prefer) if prefer else None
     background = asked.background or "respond-async" in prefer
-    if asked.stream and (background or wait):
+    if asked.stream and (background or wait_s is not None):
         raise InvalidRequest(
             "A stream is not a background job: drop stream, and follow /v1/jobs/{id}/events.",
             param="stream",
         )
-    if wait:
-        return Wish("background", "interactive", float(wait[1]))
+    if wait_s is not None:
+        return Wish("background", "interactive", wait_s)
     if background:
         return Wish("background", "background", None)
     return Wish("stream" if asked.stream else "sync", "interactive", None)

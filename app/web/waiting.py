@@ -1,5 +1,6 @@
 """Waiting for a whole answer while the client's connection stays open."""
 
+import re
 import time
 from typing import Any
 
@@ -9,6 +10,20 @@ from app.web.delivery import Forget, refuse_deleted, when_sent
 from app.web.front import Front
 from app.web.problems import from_job_error
 from app.web.sse import TICK_S, client_gone
+
+WAIT_S = 30.0
+"""How long a client waits that asks to, without saying how long."""
+
+_WAIT = re.compile(r"\bwait(?:=(\d{1,5}))?\b")
+
+
+def asked_wait(prefer: str) -> float | None:
+    """The seconds that a Prefer header (RFC 7240, section 4.3) asks to wait; None if it does not
+    speak of it."""
+    found = _WAIT.search(prefer)
+    if found is None:
+        return None
+    return float(found[1]) if found[1] else WAIT_S
 
 
 def answer_when_done(

@@ -94,7 +94,7 @@ class Desk:
         reads = Reads(settings.postgres, "worker")
         self._parts = Parts(
             settings, models, Providers(models, settings), publisher,
-            OwnKeys(reads, Vault(settings)), AnswerCache(reads), Routing(settings),
+            OwnKeys(reads, Vault(settings)), AnswerCache(reads), Routing(settings), reads,
         )  # fmt: skip
         self._claims: GroupCommit[tuple[str, int], list[Claimed]] = GroupCommit(
             settings.postgres, "claim", self._claim_group

@@ -9,6 +9,7 @@ import gevent
 import orjson
 
 from app.catalogue.model import Catalogue
+from app.db.reads import Reads
 from app.errors import MoonpoolError
 from app.events.publish import Publisher
 from app.jobs.model import MAX_STRIKES, Claimed, EndState, Outcome
@@ -53,6 +54,7 @@ class Parts:
     own_keys: OwnKeys | None = None
     cache: AnswerCache | None = None
     routing: Routing = field(default_factory=Routing)
+    reads: Reads | None = None
 
 
 @dataclass(slots=True)
