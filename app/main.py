@@ -6,6 +6,7 @@ from app.settings import Settings, settings
 from app.telemetry import configure_logs
 from app.web.admin import admin_routes
 from app.web.admin_money import admin_money_routes
+from app.web.application import Application
 from app.web.billing import billing_routes
 from app.web.budgets import budget_routes
 from app.web.chat import chat_routes
@@ -34,7 +35,7 @@ from app.web.webhooks import webhook_routes
 
 def create_app(chosen: Settings) -> Flask:
     """The application with these settings. Raises CatalogueError; connects to nothing yet."""
-    app = Flask("moonpool", static_folder=None)
+    app = Application("moonpool", static_folder=None)
     app.url_map.strict_slashes = False
     app.config["MAX_CONTENT_LENGTH"] = chosen.body_limit
     front = make_front(chosen)

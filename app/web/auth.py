@@ -8,6 +8,7 @@ from flask import g, request
 
 from app.accounts.keys import Principal
 from app.errors import Forbidden, Unauthorized
+from app.web.application import current
 from app.web.front import Front
 
 MAX_CREDENTIAL = 8192
@@ -28,7 +29,8 @@ def authenticate(front: Front) -> None:
     principal = front.keys.principal(credential) if len(credential) <= MAX_CREDENTIAL else None
     if principal is None:
         raise Unauthorized("Invalid API key provided.")
-    g.principal, g.credential = principal, credential
+    here = current(g)
+    here.principal, here.credential = principal, credential
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,15 @@
 """Reading what a request brings, within its bounds."""
 
 import re
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import gevent
 from flask import request
 from pydantic import BaseModel, ValidationError
+from werkzeug.exceptions import ClientDisconnected
 
 from app.errors import BodyTooSlow, InvalidRequest, TooLarge, UnsupportedEncoding
+from app.web.application import current
 from app.web.front import Front
 from app.web.json_guard import check_json
 from app.web.problems import invalid
@@ -54,19 +56,33 @@ def read_body(front: Front) -> bytes:
 
 def read_bytes(limit: int) -> bytes:
     """The request's body, whatever it is. Raises TooLarge, BodyTooSlow and UnsupportedEncoding."""
-    if request.environ.get("HTTP_CONTENT_ENCODING", "identity") != "identity":
+    here = current(request)
+    environ = here.environ
+    if environ.get("HTTP_CONTENT_ENCODING", "identity") != "identity":
         raise UnsupportedEncoding("Compressed request bodies are not read; send them plain.")
-    length = request.content_length
+    length = here.content_length
     if (length or 0) > limit:
         raise TooLarge(f"The body is over {limit} bytes.")
     try:
         with gevent.Timeout(BODY_TIMEOUT_S):
-            body = request.get_data(cache=False)
+            # werkzeug's reader, for all else, takes a tenth of what the chat door takes.
+            body = _plain(environ, length) if length else here.get_data(cache=False)
     except gevent.Timeout:
         raise BodyTooSlow(f"The body did not arrive within {BODY_TIMEOUT_S:g} seconds.") from None
     # Of a body in chunks that is too large, werkzeug gives the beginning.
     if length is None and len(body) >= limit:
         raise TooLarge(f"The body is over {limit} bytes.")
+    return body
+
+
+def _plain(environ: dict[str, Any], length: int) -> bytes:
+    """A body of known length. Raises werkzeug's ClientDisconnected if it is cut."""
+    try:
+        body: bytes = environ["wsgi.input"].read(length)
+    except OSError:
+        raise ClientDisconnected from None
+    if len(body) < length:
+        raise ClientDisconnected
     return body
 
 

@@ -11,6 +11,7 @@ from app.events.log import TERMINAL, Event
 from app.jobs.model import Draft
 from app.jobs.tail import Tail
 from app.web.delivery import Forget, when_sent
+from app.web.head import LAST
 from app.web.problems import from_job_error
 from app.web.sse import PING_S, TICK_S, client_gone
 
@@ -90,6 +91,8 @@ class JobStream:
         while True:
             out = b"".join([self._frame(event) for event in events])
             if out:
+                if form.over:
+                    self._environ[LAST] = True
                 yield out
                 silent_since = time.monotonic()
             elif time.monotonic() - silent_since >= PING_S:

@@ -13,6 +13,7 @@ from app.errors import RateLimited, Unavailable
 from app.jobs.model import Draft
 from app.jobs.service import Admission
 from app.limits.model import Ask, Standing
+from app.web.application import current
 from app.web.auth import caller
 from app.web.front import Front
 from app.web.head import HEAD
@@ -97,11 +98,12 @@ def _refusal(standing: Standing) -> RateLimited:
 
 def tell_limits(front: Front, answer: Response) -> Response:
     """Adds the limits' headers to an answer to somebody whose credential is good."""
-    principal = g.get("principal")
+    here = current(g)
+    principal = here.get("principal")
     if principal is None:
         return answer
     try:
-        standing: Standing = g.get("standing") or front.limiter.peek(principal.buckets)
+        standing: Standing = here.get("standing") or front.limiter.peek(principal.buckets)
     except Unavailable:
         # Neither Redis nor the books know how many tokens are left.
         return answer

@@ -11,7 +11,7 @@ from typing import Any
 from gevent import Timeout
 from gunicorn.workers.ggevent import GeventPyWSGIWorker, PyWSGIHandler
 
-from app.web.head import HEAD
+from app.web.head import HEAD, LAST
 
 LINE_MAX = 16_384
 LINES_MAX = 100
@@ -20,6 +20,8 @@ LINGER_S = 2.0
 sends when the connection is closed would not see the answer."""
 
 READ_BYTES = 65_536
+END = b"0\r\n\r\n"
+"""The last chunk of a body that is sent in chunks (RFC 9112, section 7.1)."""
 
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
 _FRAMING = {
@@ -84,6 +86,7 @@ class Handler(PyWSGIHandler):  # type: ignore[misc]
     def get_environ(self) -> dict[str, Any]:
         environ: dict[str, Any] = super().get_environ()
         environ[HEAD] = []
+        self._ended = False
         return environ
 
     def run_application(self) -> None:
@@ -121,11 +124,29 @@ class Handler(PyWSGIHandler):  # type: ignore[misc]
         # An error of the request line has no environment.
         parts += (self.environ or {}).get(HEAD, ())
         parts.append(b"\r\n")
-        if data and self.response_use_chunked:
-            parts += (b"%x\r\n" % len(data), data, b"\r\n")
-        else:
-            parts.append(data)
+        parts.append(self._framed(data))
         self._sendall(b"".join(parts))
+
+    def _write(self, data: bytes) -> None:
+        if data:
+            self._sendall(self._framed(data))
+
+    def _framed(self, data: bytes) -> bytes:
+        """`data` as it goes over the line: as a chunk where the body is sent in chunks, the last
+        one with the end of the body, which else took a system call of its own."""
+        if not data or not self.response_use_chunked:
+            return data
+        self._ended = LAST in self.environ
+        return b"%x\r\n%b\r\n%b" % (len(data), data, END if self._ended else b"")
+
+    def process_result(self) -> None:
+        for data in self.result:
+            if data:
+                self.write(data)
+        if self.status and not self.headers_sent:
+            self.write(b"")
+        if self.response_use_chunked and not self._ended:
+            self._sendall(END)
 
     def _sendall(self, data: bytes) -> None:
         # Nearly always all goes at once; gevent's sendall asks for the buffer's size first.
