@@ -14,6 +14,9 @@ Kind = Literal[
 """What an inference job answers with. All up to `message` are conversations: they are run, kept and
 told as chat completions, and their doors put them into their own form."""
 
+CONTEXT = ("emotion_state", "memory", "debug")
+"""What an answer tells, beside its choices, of what shaped it."""
+
 Door = Literal["sync", "stream", "background"]
 """How the client waits: for the answer, for a stream of it, or not at all."""
 

@@ -5,8 +5,10 @@ The log is followed live; when it is silent or has a hole, Postgres says how the
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from types import MappingProxyType
+from typing import Any
 
 import orjson
 
@@ -14,11 +16,12 @@ from app.errors import MoonpoolError, Unavailable
 from app.events.follow import Follower, LogReader
 from app.events.hub import Hub
 from app.events.log import TERMINAL, Event, EventId
-from app.jobs.model import END_STATES, JobRow
+from app.jobs.model import CONTEXT, END_STATES, JobRow
 from app.jobs.service import Jobs
 
 FIRST_LOOK_S = 2.0
 LONGEST_LOOK_S = 10.0
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class Tail:
@@ -90,9 +93,8 @@ class Tail:
         end = EventId(job.attempt, job.last_seq) if job.last_seq else EventId(job.attempt + 1, 1)
         snapshot_at = EventId(end.attempt, end.seq - 2)
         if job.body is not None and self._follower.last < snapshot_at:
-            yield Event(
-                snapshot_at, "snapshot", snapshot(orjson.loads(job.body).get("choices", []))
-            )
+            body = orjson.loads(job.body)
+            yield Event(snapshot_at, "snapshot", snapshot(body.get("choices", []), body))
         usage_at = EventId(end.attempt, end.seq - 1)
         if job.usage is not None and self._follower.last < usage_at:
             yield Event(usage_at, "usage", orjson.dumps(job.usage))
@@ -100,8 +102,10 @@ class Tail:
         yield Event(end, job.state, orjson.dumps(data))
 
 
-def snapshot(choices: list[dict[str, object]]) -> bytes:
-    """The data of a `snapshot` event: the answer so far, and the text of its first choice."""
+def snapshot(choices: list[dict[str, object]], body: Mapping[str, Any] = NOTHING) -> bytes:
+    """The data of a `snapshot` event: the answer so far, the text of its first choice, and what
+    `body` tells of its context."""
     message = choices[0].get("message") if choices else None
     text = message.get("content") if isinstance(message, dict) else None
-    return orjson.dumps({"text": text or "", "choices": choices})
+    told = {name: body[name] for name in CONTEXT if name in body}
+    return orjson.dumps({"text": text or "", "choices": choices, **told})

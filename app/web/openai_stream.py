@@ -12,11 +12,14 @@ import orjson
 
 from app.errors import Cancelled, MoonpoolError
 from app.events.log import Event
-from app.jobs.model import Draft
+from app.jobs.model import CONTEXT, Draft
 from app.web.job_stream import error_in
 from app.web.problems import from_job_error
 
 DONE = b"data: [DONE]\n\n"
+GOES_ON = b'"finish_reason":null'
+"""In a choice that is not its last: as bare as this it stands in no text, whose quotes are
+escaped."""
 
 
 class Chunks:
@@ -28,11 +31,15 @@ class Chunks:
     def __init__(self, draft: Draft, usage: bool) -> None:
         self.over = False
         self._draft, self._usage = draft, usage
-        self._head = self._rest = b""
+        self._head = self._rest = self._context = b""
         self._sent_text = False
 
     def begins(self, event: Event) -> bool:
-        """Takes what the chunks share from an attempt's first event, which itself is not sent."""
+        """Takes what the chunks share from an attempt's first event, and what the last chunk of a
+        choice tells beside it from `context`; neither is sent itself."""
+        if event.name == "context":
+            self._context = b"," + event.data[1:-1]
+            return True
         if event.name not in ("started", "restarted"):
             return False
         if event.name == "restarted" and self._sent_text:
@@ -58,11 +65,16 @@ class Chunks:
             self._sent_text = True
             if not self._head:
                 self._begin({"created": int(time.time())})
+            if self._context:
+                return b"".join([self._with_context(choice) for choice in data.split(b"\n")])
             between = self._rest + self._head
             return self._head + data.replace(b"\n", between) + self._rest
         if name == "snapshot" and not self._sent_text:
             self._sent_text = True
-            return self._as_chunks(orjson.loads(data)["choices"])
+            told = orjson.loads(data)
+            if context := {name: told[name] for name in CONTEXT if name in told}:
+                self._context = b"," + orjson.dumps(context)[1:-1]
+            return self._as_chunks(told["choices"])
         if name == "usage":
             if not self._usage:
                 return b""
@@ -70,10 +82,15 @@ class Chunks:
         if name == "completed":
             self.over = True
             return DONE
-        if name == "started" or (name == "restarted" and self.begins(event)):
+        if name in ("started", "restarted", "context") and self.begins(event):
             return b""
         self.over = True
         return b"data: " + orjson.dumps({"error": abnormal(event, self._draft).body()}) + b"\n\n"
+
+    def _with_context(self, choice: bytes) -> bytes:
+        if GOES_ON in choice or b'"finish_reason"' not in choice:
+            return self._head + choice + self._rest
+        return self._head + choice + b"]" + self._context + self._rest[1:]
 
     def _as_chunks(self, choices: list[dict[str, Any]]) -> bytes:
         """Whole choices, one chunk each: the job had spoken before this client came."""
@@ -86,7 +103,7 @@ class Chunks:
                 call.setdefault("index", index)
             chunk = {**choice, "delta": delta}
             del chunk["message"]
-            frames.append(self._head + orjson.dumps(chunk) + self._rest)
+            frames.append(self._with_context(orjson.dumps(chunk)))
         return b"".join(frames)
 
 

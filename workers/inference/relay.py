@@ -22,8 +22,9 @@ class Relay:
         self._quiet = job.door == "sync"
         self._collector = Collector()
         self._whole: Completion | Answer | None = None
-        self._log = JobLog(job.id, job.attempt, lambda: snapshot(self.choices()))
+        self._log = JobLog(job.id, job.attempt, self._snapshot)
         self.spoke = False
+        self.told: dict[str, Any] = {}
 
     def started(self) -> None:
         """Writes `started`, or `restarted` where an earlier attempt may have been heard."""
@@ -37,6 +38,13 @@ class Relay:
         if self._job.attempt > 1:
             name, data["discard_after"] = "restarted", str(QUEUED)
         self._log.event(name, orjson.dumps(data))
+        if not self._quiet:
+            self._publisher.wrote(self._log)
+
+    def context(self, told: dict[str, Any]) -> None:
+        """Writes `context`: what the answer will tell, beside its choices, of what shaped it."""
+        self.told = told
+        self._log.event("context", orjson.dumps(told))
         if not self._quiet:
             self._publisher.wrote(self._log)
 
@@ -71,8 +79,11 @@ class Relay:
 
     def write_snapshot(self) -> None:
         """Writes the answer so far, for a reader whose place the log no longer holds."""
-        self._log.event("snapshot", snapshot(self.choices()))
+        self._log.event("snapshot", self._snapshot())
         self._publisher.wrote(self._log)
+
+    def _snapshot(self) -> bytes:
+        return snapshot(self.choices(), self.told)
 
     def last_seq(self) -> int:
         """The seq of the terminal event to come: all that waits, `usage`, then itself."""
