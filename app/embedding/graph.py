@@ -3,7 +3,8 @@
 The encoder is that of Devlin et al. 2019, BERT (https://arxiv.org/abs/1810.04805), with the sizes
 of all-MiniLM-L6-v2's `config.json`: 6 layers, 384 wide, 12 heads. On top are the two steps of its
 `modules.json`: the mean over the tokens (Reimers and Gurevych 2019, Sentence-BERT, section 3,
-https://arxiv.org/abs/1908.10084) and a length of 1.
+https://arxiv.org/abs/1908.10084) and a length of 1; or, of a model with a head, the mean and one
+linear map of it.
 
 Weights are kept in blocks of 32 that have a scale each. onnxruntime multiplies them as integers
 with inputs that it rounds block by block too (`MatMulNBits` and `GatherBlockQuantized` in its
@@ -35,15 +36,16 @@ OPSET, ORT_OPSET, IR = 20, 1, 10
 Weights = dict[str, NDArray[np.float32]]
 
 
-def bert(weights: Weights) -> ModelProto:
+def bert(weights: Weights, head: str = "") -> ModelProto:
     """The model. Inputs: `ids` and `mask`, int64 (texts, tokens); the mask is 0 where `ids` only
-    fills up. Output: `vectors`, float32 (texts, 384), each of length 1."""
+    fills up. Output: `vectors`, float32 (texts, 384), each of length 1; or of the linear map whose
+    weights' names begin with `head`, (texts, its rows)."""
     graph = _Graph(weights)
     states = graph.embed()
     mask = graph.op("Cast", "mask", to=TensorProto.INT32)
     for layer in range(LAYERS):
         states = graph.encode(states, mask, f"encoder.layer.{layer}.")
-    return graph.model(graph.pool(states))
+    return graph.model(graph.map(states, head) if head else graph.pool(states))
 
 
 def in_blocks(matrix: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
@@ -54,6 +56,13 @@ def in_blocks(matrix: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[n
     # A block of zeros has no scale, and any will do.
     scales[scales == 0] = 1
     return (np.rint(blocks / scales[..., None]) + ZERO).astype(np.uint8), scales
+
+
+def from_blocks(rows: NDArray[np.uint8], scales: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The matrix that `in_blocks` made these of, as near as they are to it. Of that matrix it makes
+    the same bytes again."""
+    matrix = (rows.astype(np.float32) - ZERO) * scales[..., None]
+    return np.asarray(matrix.reshape(len(rows), -1), np.float32)
 
 
 class _Graph:
@@ -125,11 +134,27 @@ class _Graph:
 
     def pool(self, states: str) -> str:
         """The mean of a text's tokens, of length 1. The sum has the direction of the mean."""
-        counted = self.op("Cast", "mask", to=TensorProto.FLOAT)
+        return self.op("LpNormalization", self.sum(states, self.counted()), axis=-1, p=2)
+
+    def map(self, states: str, head: str) -> str:
+        """The linear map `head` of the mean of a text's tokens, in float32."""
+        counted = self.counted()
+        mean = self.op("Div", self.sum(states, counted), self.over_tokens(counted, keepdims=1))
+        return self.op(
+            "Gemm", mean, self.weight(f"{head}weight"), self.weight(f"{head}bias"), transB=1
+        )
+
+    def counted(self) -> str:
+        """The mask as numbers, (texts, tokens)."""
+        return self.op("Cast", "mask", to=TensorProto.FLOAT)
+
+    def sum(self, states: str, counted: str) -> str:
+        """The sum of a text's tokens, (texts, 384)."""
         third = self.op("Unsqueeze", counted, self.keep("third", np.array([2])))
-        along = self.keep("along", np.array([1]))
-        summed = self.op("ReduceSum", self.op("Mul", states, third), along, keepdims=0)
-        return self.op("LpNormalization", summed, axis=-1, p=2)
+        return self.over_tokens(self.op("Mul", states, third), keepdims=0)
+
+    def over_tokens(self, values: str, keepdims: int) -> str:
+        return self.op("ReduceSum", values, self.keep("along", np.array([1])), keepdims=keepdims)
 
     def model(self, vectors: str) -> ModelProto:
         """The whole, whose output is `vectors`."""
@@ -142,7 +167,7 @@ class _Graph:
                 helper.make_tensor_value_info(name, TensorProto.INT64, shape)
                 for name in ("ids", "mask")
             ],
-            [helper.make_tensor_value_info("vectors", TensorProto.FLOAT, ["texts", DIMENSIONS])],
+            [helper.make_tensor_value_info("vectors", TensorProto.FLOAT, ["texts", "numbers"])],
             list(self._kept.values()),
         )
         opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(ORT, ORT_OPSET)]

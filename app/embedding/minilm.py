@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.embedding.apart import apart
-from app.embedding.weights import DIMENSIONS, TOKENS_MAX
+from app.embedding.build import MINILM, Model
+from app.embedding.weights import TOKENS_MAX
 from app.settings import Settings
 
 if TYPE_CHECKING:
@@ -28,18 +29,18 @@ number of texts and the square of their length."""
 
 
 class Embedder:
-    """The model as it is kept in the data directory `home`.
+    """all-MiniLM-L6-v2, or another model on its tokens, as it is kept in the data directory `home`.
 
     Every method raises ModelUnfit or OSError if the model cannot be loaded.
     """
 
-    def __init__(self, home: Path) -> None:
-        self._home = home
+    def __init__(self, home: Path, model: Model = MINILM) -> None:
+        self._home, self._model = home, model
         self._session: Session | None = None
 
     def encode(self, texts: Sequence[str]) -> "NDArray[np.float32]":
-        """The vector of each text, (texts, 384), each of length 1. Of a text with more than 256
-        tokens the first 256 count."""
+        """The vector of each text, (texts, 384), each of length 1; of a model with a head, what it
+        gives, (texts, its width). Of a text with more than 256 tokens the first 256 count."""
         return self.encode_tokens(self.tokens(texts))
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
@@ -54,9 +55,9 @@ class Embedder:
         """The vectors of texts that `tokens` gave, as `encode` does."""
         import numpy as np
 
-        vectors = np.empty((len(tokens), DIMENSIONS), np.float32)
+        vectors = np.empty((len(tokens), self._model.width), np.float32)
         for batch in _batches([min(len(ids), TOKENS_MAX) for ids in tokens]):
-            vectors[batch] = apart(self._vectors, [_cut(tokens[place]) for place in batch])
+            vectors[batch] = apart(self._vectors, [cut(tokens[place]) for place in batch])
         return vectors
 
     def _tokens(self, texts: Sequence[str]) -> list[list[int]]:
@@ -72,7 +73,7 @@ class Embedder:
         from app.embedding.session import Session
 
         if self._session is None:
-            self._session = Session(self._home)
+            self._session = Session(self._home, self._model)
         return self._session
 
 
@@ -90,9 +91,9 @@ def _portions(texts: Sequence[str]) -> Iterator[Sequence[str]]:
     return (texts[start : start + AT_ONCE] for start in range(0, len(texts), AT_ONCE))
 
 
-def _cut(ids: Sequence[int]) -> Sequence[int]:
-    """At most 256 tokens, the last of them the mark of the end."""
-    return ids if len(ids) <= TOKENS_MAX else [*ids[: TOKENS_MAX - 1], ids[-1]]
+def cut(ids: Sequence[int], most: int = TOKENS_MAX) -> Sequence[int]:
+    """At most so many of a text's tokens, the last of them the mark of the end."""
+    return ids if len(ids) <= most else [*ids[: most - 1], ids[-1]]
 
 
 def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:

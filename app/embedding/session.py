@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from app.embedding import weights
-from app.embedding.build import model_file
+from app.embedding.build import MINILM, Model, model_file
 from app.embedding.weights import TOKENS_MAX
 
-THREADS = min(2, os.cpu_count() or 1)
 LONG = 20_000
 WORD_MAX = 100
 """`max_input_chars_per_word` in `tokenizer.json`: a longer word is one token."""
@@ -22,19 +21,20 @@ ERRORS_ALONE = 3
 
 
 class Session:
-    """The model of the data directory `home`. Raises ModelUnfit and OSError.
+    """A model of the data directory `home`. Raises ModelUnfit and OSError.
 
     Its methods keep cores busy and are safe in any thread.
     """
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, model: Model = MINILM) -> None:
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads, options.inter_op_num_threads = THREADS, 1
+        options.intra_op_num_threads = min(model.threads, os.cpu_count() or 1)
+        options.inter_op_num_threads = 1
         options.log_severity_level = ERRORS_ALONE
         # Threads that wait for more work by turning would take the cores of other processes.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._model = onnxruntime.InferenceSession(
-            str(model_file(home)), options, providers=["CPUExecutionProvider"]
+            str(model_file(home, model)), options, providers=["CPUExecutionProvider"]
         )
         self._tokenizer = Tokenizer.from_str(weights.content(weights.TOKENIZER).decode())
         self._tokenizer.no_padding()
@@ -59,7 +59,8 @@ class Session:
         return [ids if len(ids) <= TOKENS_MAX else [*ids[:TOKENS_MAX], ids[-1]] for ids in found]
 
     def vectors(self, tokens: Sequence[Sequence[int]]) -> NDArray[np.float32]:
-        """The vectors, (texts, 384), each of length 1, of texts of at most 256 tokens each."""
+        """What the model gives for texts of at most 256 tokens each: vectors of length 1, (texts,
+        384), or what its head makes of them, (texts, its width)."""
         ids = np.zeros((len(tokens), max(map(len, tokens))), np.int64)
         mask = np.zeros_like(ids)
         for row, text in enumerate(tokens):

@@ -15,9 +15,9 @@ import sys
 from pathlib import Path
 from app.embedding import build
 made, plain = [], build._build
-def counted(path):
+def counted(path, model):
     made.append(path)
-    plain(path)
+    plain(path, model)
 build._build = counted
 print(build.model_file(Path(sys.argv[1])), len(made))
 """
@@ -40,7 +40,7 @@ def test_processes_that_start_at_once_build_it_once(folder: Path) -> None:
 
 
 def test_what_is_there_is_used(folder: Path) -> None:
-    path = folder / "models" / f"{build.MODEL}-{build._version()}.onnx"
+    path = folder / "models" / f"{build.MINILM.name}-{build._version(build.MINILM)}.onnx"
     path.parent.mkdir()
     path.write_bytes(b"as good as built")
     assert build.model_file(folder) == path
@@ -50,9 +50,9 @@ def test_what_is_there_is_used(folder: Path) -> None:
 def test_other_weights_have_a_file_of_their_own(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = build._version()
+    before = build._version(build.MINILM)
     monkeypatch.setitem(weights.SHA256, weights.WEIGHTS, "0" * 64)
-    assert build._version() != before
+    assert build._version(build.MINILM) != before
     with pytest.raises(ModelUnfit):
         build.model_file(folder)
     assert [name for name in os.listdir(folder / "models") if not name.endswith(".lock")] == []

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from app.embedding.graph import BLOCK, ZERO, in_blocks
+from app.embedding.graph import BLOCK, ZERO, from_blocks, in_blocks
 from app.embedding.minilm import Embedder
 from bench import minilm as reference
 from tests.app.embedding.texts import TEXTS
@@ -43,3 +43,14 @@ def test_a_number_is_off_by_half_a_step_at_most(matrix: np.ndarray) -> None:
     assert (off <= scales[..., None] * 0.501).all()
     most = np.abs(matrix.reshape(again.shape)).max(axis=2)
     assert (scales[most > 0] <= most[most > 0] / 126).all()
+
+
+@given(arrays(np.float32, (3, 2 * BLOCK), elements=numbers))
+def test_a_matrix_that_went_through_blocks_goes_through_them_unchanged(matrix: np.ndarray) -> None:
+    bytes_, scales = in_blocks(matrix)
+    once = from_blocks(bytes_, scales)
+    assert once.shape == matrix.shape
+    assert once.dtype == np.float32
+    again, same = in_blocks(once)
+    assert np.array_equal(again, bytes_)
+    assert np.allclose(same, scales, rtol=1e-6)

@@ -38,3 +38,23 @@ def test_tensors_are_read_by_their_places() -> None:
     assert set(found) == {"late", "early"}
     assert found["early"].tolist() == [0, 1]
     assert found["late"].tolist() == [[2, 3], [4, 5]]
+
+
+def test_what_is_packed_is_read_again() -> None:
+    numbers = np.arange(6, dtype=np.float32).reshape(2, 3)
+    known: dict[str, np.ndarray] = {
+        "bytes": np.arange(5, dtype=np.uint8),
+        "numbers": numbers,
+        "one": numbers[:1],
+    }
+    data = weights.packed(known)
+    found = weights.tensors(data)
+    assert set(found) == set(known)
+    for name, values in known.items():
+        assert found[name].dtype == values.dtype
+        assert np.array_equal(found[name], values)
+    head = int.from_bytes(data[:8], "little")
+    assert head % 8 == 0
+    offsets = [entry["data_offsets"] for entry in json.loads(data[8 : 8 + head]).values()]
+    # The numbers of four bytes come first, so that they start at multiples of four.
+    assert offsets == [[0, 24], [24, 36], [36, 41]]
