@@ -14,11 +14,15 @@ from app.web.completions import completion_routes
 from app.web.data import data_routes
 from app.web.description import description_routes
 from app.web.embeddings import embedding_routes
+from app.web.emotions import emotion_routes
+from app.web.evolution import evolution_routes, rollback_routes
+from app.web.feedback import feedback_routes
 from app.web.front import front as make_front
 from app.web.guards import guard
 from app.web.images import image_routes
 from app.web.jobs import job_routes
 from app.web.keys import key_routes
+from app.web.memory import memory_routes
 from app.web.messages import message_routes
 from app.web.models import model_routes, public_routes
 from app.web.operations import operation_routes
@@ -51,11 +55,16 @@ def create_app(chosen: Settings) -> Flask:
         job_routes(front),
         model_routes(front),
         provider_routes(front),
+        emotion_routes(front),
         key_routes(front),
         billing_routes(front),
         budget_routes(front),
         usage_routes(front),
         data_routes(front),
+        memory_routes(front),
+        feedback_routes(front),
+        evolution_routes(front),
+        rollback_routes(front),
         webhook_routes(front),
         provider_key_routes(front),
         admin_routes(front),

@@ -38,6 +38,8 @@ class Task(StrEnum):
     MEND_COUNTERS = "upkeep.mend_counters"
     SWEEP_CONTENT = "upkeep.sweep_content"
     DELIVER_WEBHOOKS = "webhooks.deliver"
+    CONSOLIDATE_MEMORY = "memory.consolidate"
+    VERIFY_EVOLUTION = "evolution.verify"
 
 
 def worker_config(broker: str, slots: int) -> dict[str, Any]:

@@ -135,7 +135,7 @@ class Settings(BaseSettings):
     )
 
     emotion_half_life: PositiveFloat = Field(
-        600, description="seconds in which half of what moved a session's emotion has faded"
+        300, description="seconds in which half of what moved a session's emotion has faded"
     )
     memory_tokens: PositiveInt = Field(
         800, description="tokens of memories at most that a chat request's prompt is given"

@@ -26,7 +26,9 @@ GC_THRESHOLDS = (50_000, 20, 50)
 """A collection walks all live objects; at the default of 700 allocations it runs many times a
 request."""
 
-app = Celery("moonpool", include=["tasks.inference", "tasks.upkeep", "tasks.webhooks"])
+TASKS = ("evolution", "inference", "memory", "upkeep", "webhooks")
+
+app = Celery("moonpool", include=[f"tasks.{name}" for name in TASKS])
 app.conf.update(worker_config(settings().broker, max(settings().slots(lane) for lane in LANES)))
 app.conf.task_queues = [Queue(lane, Exchange(lane), routing_key=lane) for lane in LANES]
 app.conf.task_default_queue = "system"
@@ -44,6 +46,16 @@ app.conf.beat_schedule = {
     "delete content past its retention each night": {
         "task": Task.SWEEP_CONTENT.value,
         "schedule": crontab(hour="2", minute="30"),
+        "options": {"queue": "system"},
+    },
+    "verify the evolution each night": {
+        "task": Task.VERIFY_EVOLUTION.value,
+        "schedule": crontab(hour="3", minute="45"),
+        "options": {"queue": "system"},
+    },
+    "consolidate memories each night": {
+        "task": Task.CONSOLIDATE_MEMORY.value,
+        "schedule": crontab(hour="4", minute="30"),
         "options": {"queue": "system"},
     },
 }

@@ -5,6 +5,7 @@ OURS = frozenset({
     "background",
     "cache_ttl",
     "cancel_on_disconnect",
+    "debug",
     "emotion_style",
     "emotion_tracking",
     "extra_body",

@@ -19,6 +19,7 @@ COMMANDS = {
     "keys": "app.cli.keys:keys",
     "credit": "app.cli.credit:credit",
     "ledger": "app.cli.ledger:ledger",
+    "evolution": "app.cli.evolution:evolution",
     "audit": "app.cli.audit:audit",
     "migrate": "app.cli.prepare:migrate_command",
     "settings": "app.cli.settings:settings_command",

@@ -2,16 +2,27 @@
 
 from flask import Blueprint, Response
 
+from app.catalogue.tokens import BYTES_PER_TOKEN
+from app.emotion.prompt import checked_style
+from app.emotion.session_name import checked_session
+from app.emotion.traits import TRAITS, unknown_trait
 from app.errors import InvalidRequest
 from app.web.body import read_request
 from app.web.front import Front
 from app.web.inference import Asked, Shape, json_answer, respond
 from app.web.openai_stream import Chunks
 from app.web.schemas.chat import ChatRequest
+from app.web.schemas.usage import TEXT_MAX
 
-NOT_HERE = (
-    "emotion_tracking", "memory", "lunes", "include_references", "include_web_chat",
-)  # fmt: skip
+NOT_HERE = ("lunes", "include_references", "include_web_chat")
+FEELING = ("emotion_tracking", "emotion_style", "personality_traits")
+"""Fields that put a feeling before the messages."""
+
+EMOTION_BYTES = 1000
+"""More than any system message that tells a feeling."""
+
+MEMORY_BYTES = 2000
+"""More than the introduction of recalled memories and the days they are from."""
 
 
 def chat_routes(front: Front) -> Blueprint:
@@ -24,7 +35,9 @@ def chat_routes(front: Front) -> Blueprint:
         wanted, body = read_request(front, ChatRequest)
         usage = include_usage(wanted)
         shape = Shape(form=lambda draft: Chunks(draft, usage), whole=json_answer)
-        return respond(front, chat_asked(wanted, body), shape)
+        asked = chat_asked(wanted, body)
+        asked.context_bytes = context_bytes(wanted, front.settings.memory_tokens)
+        return respond(front, asked, shape)
 
     return routes
 
@@ -52,6 +65,37 @@ def chat_asked(wanted: ChatRequest, body: bytes) -> Asked:
         store=wanted.store is not False,
         metadata=wanted.metadata,
     )
+
+
+def context_bytes(wanted: ChatRequest, memory_tokens: int) -> int:
+    """The most that feeling and memory add to the prompt. Raises InvalidRequest for a session, a
+    style or a trait that is none."""
+    feels, memory = any(wanted.option(name) for name in FEELING), wanted.option("memory")
+    if feels:
+        _check_feeling(wanted)
+    added = EMOTION_BYTES if feels else 0
+    if memory:
+        for name, value in (("user", wanted.user), ("session_id", wanted.option("session_id"))):
+            if value is not None and len(value) > TEXT_MAX:
+                raise InvalidRequest(
+                    f"{name} must have {TEXT_MAX} characters at most with memory.", param=name
+                )
+        added += MEMORY_BYTES + (memory.tokens or memory_tokens) * BYTES_PER_TOKEN
+    return added
+
+
+def _check_feeling(wanted: ChatRequest) -> None:
+    session, style = wanted.option("session_id"), wanted.option("emotion_style")
+    if session:
+        checked_session(session)
+    if style is not None:
+        checked_style(style)
+    trait = unknown_trait(wanted.option("personality_traits") or ())
+    if trait is not None:
+        raise InvalidRequest(
+            f"{trait!r} is no trait that is known; these are: {', '.join(TRAITS)}.",
+            param=f"personality_traits.{trait}",
+        )
 
 
 def include_usage(wanted: ChatRequest) -> bool:

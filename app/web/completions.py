@@ -44,6 +44,9 @@ def completion_routes(front: Front) -> Blueprint:
 
 def refuse(wanted: CompletionRequest) -> None:
     """Raises InvalidRequest for what a chat completion cannot stand for."""
+    for name in ("emotion_tracking", "memory", "debug"):
+        if getattr(wanted, name) or getattr(wanted.extra_body, name, None):
+            raise InvalidRequest(f"{name} is for /v1/chat/completions.", param=name)
     if wanted.suffix:
         raise InvalidRequest("suffix is not supported: the text is not inserted.", param="suffix")
     if wanted.best_of not in (None, 1, wanted.n or 1):

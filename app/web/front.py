@@ -8,9 +8,10 @@ from app.accounts.jwt import Verifier, looks_like_jwt
 from app.accounts.keys import KeyRing, Principal, jwt_principal, principal_of
 from app.accounts.store import find_key
 from app.accounts.tenants import live_tenant
-from app.catalogue.load import catalogue
+from app.catalogue.load import CatalogueError, catalogue
 from app.catalogue.model import Catalogue
 from app.db.reads import Reads
+from app.emotion.traits import unknown_trait
 from app.events.follow import LogReader
 from app.events.hub import Hub
 from app.events.log import EventId
@@ -44,6 +45,8 @@ def front(settings: Settings) -> Front:
     """The front of a process with these settings. Raises CatalogueError."""
     reads = Reads(settings.postgres, "web")
     models = catalogue(settings)
+    if (trait := unknown_trait(models.personality)) is not None:
+        raise CatalogueError(f"personality.{trait}: no trait is known by this name")
     find = _finder(reads, models, Verifier.from_settings(settings))
     jobs = Jobs(settings.postgres, settings.redis, Bell(settings.redis), reads)
     return Front(

@@ -16,7 +16,7 @@ from app.accounts.keys import Principal
 from app.cache.store import TTL_MAX_S
 from app.catalogue.abilities import Operation
 from app.catalogue.model import Model
-from app.catalogue.tokens import estimate_tokens
+from app.catalogue.tokens import BYTES_PER_TOKEN, estimate_tokens
 from app.errors import Forbidden, InvalidRequest, ModelNotFound
 from app.events.log import QUEUED
 from app.ids import new_id
@@ -55,7 +55,7 @@ class Asked:
     worker gets, of a chat completion where the kind is a conversation; `path`: of the door, without
     `/v1`. `fields`: what of a chat request may be beyond a provider. `answer_tokens`: the most that
     the client wants, None for the model's own bound. `images` and `seconds` of audio are the most
-    that the answer can use.
+    that the answer can use; `context_bytes` the most that the worker adds to the prompt.
     """
 
     kind: Kind
@@ -71,6 +71,7 @@ class Asked:
     choices: int = 1
     images: int = 0
     seconds: float = 0
+    context_bytes: int = 0
     stream: bool = False
     background: bool = False
     cancel_on_disconnect: bool = True
@@ -290,13 +291,16 @@ def _draft(front: Front, asked: Asked, models: list[Model], wish: Wish, environ:
 
 def _prompt_tokens(asked: Asked) -> int:
     # An audio file is paid by its length, not in tokens.
-    return 0 if asked.operation == "transcription" else estimate_tokens(asked.body)
+    if asked.operation == "transcription":
+        return 0
+    return estimate_tokens(asked.body) + asked.context_bytes // BYTES_PER_TOKEN
 
 
 def _hold(model: Model, asked: Asked) -> int:
     if asked.operation == "transcription":
         return model.hold_units(0, asked.seconds)
-    hold = model.hold(len(asked.request), asked.answer_tokens, asked.choices)
+    prompt_bytes = len(asked.request) + asked.context_bytes
+    hold = model.hold(prompt_bytes, asked.answer_tokens, asked.choices)
     return hold + model.hold_units(asked.images, 0) if asked.images else hold
 
 

@@ -19,7 +19,10 @@ TABLES = (
     "open_job", "job", "result", "attempt", "transfer", "turn", "worker", "api_key", "account",
     "tenant", "idempotency", "idempotent_answer", "audit", "budget", "webhook_event",
     "console_user", "app", "price", "webhook_delivery", "webhook_endpoint", "cached_answer",
-    "provider_key",
+    "provider_key", "emotion_ripple", "emotion_history", "emotion_session", "memory_word",
+    "memory_use", "memory_source", "memory",
+    "memory_summed", "memory_forgetting", "memory_common", "trait_change", "trait_drift",
+    "evolution", "feedback",
 )  # fmt: skip
 
 

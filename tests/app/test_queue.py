@@ -3,6 +3,7 @@
 import socket
 import time
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import gevent.socket
@@ -156,8 +157,10 @@ def test_the_worker_knows_every_task_by_its_name() -> None:
     import tasks.inference
     import tasks.upkeep
     import tasks.webhooks
-    from workers.main import app
+    from workers.main import TASKS, app
 
+    for name in TASKS:
+        import_module(f"tasks.{name}")
     assert set(Task) <= set(app.tasks)
     assert app.tasks[Task.ANSWER].run is tasks.inference.answer.run
     assert app.tasks[Task.VERIFY_LEDGER].run is tasks.upkeep.verify_ledger.run

@@ -30,6 +30,7 @@ NESTED = [
     ("credit", "refund"),
     ("credit", "reverse"),
     ("ledger", "verify"),
+    ("evolution", "verify"),
 ]
 
 
@@ -107,6 +108,7 @@ def test_every_procfile_line_is_a_program_that_is_there() -> None:
         ("credit", "refund", "job_1"),
         ("credit", "reverse", "ent_1"),
         ("ledger", "verify"),
+        ("evolution", "verify"),
     ],
 )
 def test_without_a_stack_it_is_3(

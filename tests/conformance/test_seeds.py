@@ -4,6 +4,8 @@ The models that their pages name are the simulator's here, under the same names 
 """
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
+from app.emotion.state import Pad
+from app.emotion.words import FEELINGS, STANCES, bands, sign
 from tests.stacks import Stack
 
 pytestmark = pytest.mark.xdist_group("stack")
@@ -31,6 +35,7 @@ USAGE = (
     "prompt_tokens", "completion_tokens", "total_tokens", "input_cost_usd", "output_cost_usd",
     "total_cost_usd", "latency_ms", "ttft_ms",
 )  # fmt: skip
+AXES = ("valence", "arousal", "dominance")
 HELLO = [{"role": "user", "content": "Hello!"}]
 HELPFUL = {"role": "system", "content": "You are a helpful assistant."}
 
@@ -100,12 +105,88 @@ def test_astralucent_chats_with_lilly(bearer: httpx.Client) -> None:
         "temperature": 0.7,
         "max_tokens": 150,
         "stream": False,
-        "extra_body": {"session_id": "unique-session-id", "emotion_style": "empathetic"},
+        "extra_body": {
+            "emotion_tracking": True,
+            "session_id": "unique-session-id",
+            "emotion_style": "empathetic",
+        },
     }
     answer = bearer.post("/v1/chat/completions", json=body)
     is_completion(answer.json(), "lilly-emotional")
+    felt = answer.json()["emotion_state"]
+    assert all(-1 <= felt[axis] <= 1 for axis in AXES)
+    assert felt["primary_emotion"]
+    assert 0 <= felt["confidence"] <= 1
     for name in ("Limit", "Remaining", "Reset"):
         assert int(answer.headers[f"X-RateLimit-{name}"]) >= 0
+
+
+EXAMPLE = """
+from openai import OpenAI
+import json
+# Initialize client
+client = OpenAI(
+    api_key="your-api-key",
+    base_url="https://api.astralucent.com/v1"
+)
+# Start a conversation with emotion tracking
+session_id = "user-123"
+# Create an emotionally aware response
+response = client.chat.completions.create(
+    model="lilly-emotional",
+    messages=[
+        {
+            "role": "system",
+            "content": "You are Lilly, an AI with genuine emotional understanding."
+        },
+        {
+            "role": "user",
+            "content": "I'm feeling a bit overwhelmed with my project."
+        }
+    ],
+    extra_body={
+        "emotion_tracking": True,
+        "session_id": session_id,
+        "personality_traits": {
+            "empathetic": 0.9,
+            "supportive": 0.85
+        }
+    }
+)
+print(f"Lilly: {response.choices[0].message.content}")
+# Check emotional state
+import requests
+emotion_response = requests.get(
+    f"https://api.astralucent.com/v1/emotions/{session_id}",
+    headers={"Authorization": f"Bearer your-api-key"}
+)
+emotion_state = emotion_response.json()
+print(f"\\nEmotional State: {emotion_state['current_state']['description']}")
+"""
+
+
+def test_astralucents_own_example_prints_a_description_that_fits(
+    house: Stack, bearer: httpx.Client
+) -> None:
+    program = EXAMPLE.replace("https://api.astralucent.com/v1", house.base_url)
+    program = program.replace("your-api-key", house.key)
+    run = subprocess.run(
+        [sys.executable, "-c", program], check=False, capture_output=True, text=True, timeout=60
+    )
+    assert run.returncode == 0, run.stderr
+    said, _, described = run.stdout.strip().partition("\n\nEmotional State: ")
+    assert said.startswith("Lilly: ")
+    told = bearer.get("/v1/emotions/user-123").json()
+    pad = Pad(*(told["current_state"][axis] for axis in AXES))
+    at = bands(pad)
+    assert described in {
+        f"I'm feeling {feeling}, {stance}."
+        for feeling in FEELINGS[at.valence, at.arousal]
+        for stance in STANCES[sign(at.valence), at.dominance]
+    }
+    assert told["personality_traits"]["supportive"] == 0.85
+    [turn] = told["emotion_history"]
+    assert turn["trigger"] == "user_statement"
 
 
 def test_astralucent_refuses_a_wrong_key_as_its_page_shows(house: Stack) -> None:

@@ -25,6 +25,7 @@ from app.settings import Settings
 from app.telemetry import log
 from app.vault import Vault
 from workers.inference.cached import AnswerCache
+from workers.inference.context import Contexts
 from workers.inference.own_keys import OwnKeys
 from workers.inference.relay import Relay
 from workers.inference.routing import Routing
@@ -95,6 +96,7 @@ class Desk:
         self._parts = Parts(
             settings, models, Providers(models, settings), publisher,
             OwnKeys(reads, Vault(settings)), AnswerCache(reads), Routing(settings), reads,
+            Contexts(reads, settings, models),
         )  # fmt: skip
         self._claims: GroupCommit[tuple[str, int], list[Claimed]] = GroupCommit(
             settings.postgres, "claim", self._claim_group

@@ -20,6 +20,7 @@ from app.telemetry import log
 from workers.inference.account import NO_TOKENS, bill, call_costs, is_told, told_or_estimated
 from workers.inference.cached import AnswerCache, Place, as_chunk, place_of, told_again
 from workers.inference.calls import AllFailed, Calls, Interrupted, Way, ways_of
+from workers.inference.context import Context, Contexts
 from workers.inference.heard import Heard
 from workers.inference.own_keys import NONE, OwnKeys
 from workers.inference.relay import Relay
@@ -55,6 +56,7 @@ class Parts:
     cache: AnswerCache | None = None
     routing: Routing = field(default_factory=Routing)
     reads: Reads | None = None
+    contexts: Contexts | None = None
 
 
 @dataclass(slots=True)
@@ -145,6 +147,10 @@ class Attempt:
             return self._end("failed", no_model(job.model))
         ways = ways_of(parts.catalogue, model, options.get("fallbacks") or [], options)
         request = provider_request(asked, model)
+        context = self._context(options)
+        if context is not None:
+            context.put_before(request, bool(model.spec.persona))
+            self.relay.context(context.told)
         self._added = len(request.get("messages", ())) - len(asked.get("messages", ()))
         ttl_s = options.get("cache_ttl")
         if ttl_s and parts.cache is not None:
@@ -170,7 +176,15 @@ class Attempt:
         else:
             for chunk in calls.stream():
                 self.relay.chunk(chunk)
+        if context is not None:
+            context.keep(self.relay.text())
         return self._end("completed", None)
+
+    def _context(self, options: dict[str, Any]) -> Context | None:
+        contexts = self._parts.contexts
+        if contexts is None or self.job.kind != "chat.completion":
+            return None
+        return contexts.of(self.job, options)
 
     def _told_again(self, cache: AnswerCache, place: Place, ways: list[Way]) -> bool:
         """Answers from the cache if it can."""
@@ -250,6 +264,7 @@ class Attempt:
             "system_fingerprint": None,
             "choices": choices,
             "usage": usage,
+            **self.relay.told,
         }
 
     def _hand_back(self, how: str) -> Ended:

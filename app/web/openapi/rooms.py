@@ -1,6 +1,8 @@
 """Every room of the HTTP door and its description, by the name of the blueprint."""
 
 from app.web.openapi.dialects import MESSAGES, RESPONSES
+from app.web.openapi.emotions import EMOTIONS
+from app.web.openapi.evolution import EVOLUTION, FEEDBACK, ROLLBACK
 from app.web.openapi.inference import (
     CHAT,
     COMPLETIONS,
@@ -12,6 +14,7 @@ from app.web.openapi.inference import (
 )
 from app.web.openapi.jobs import JOBS, MODELS, PUBLIC
 from app.web.openapi.manage import DATA, KEYS, PROVIDER_KEYS, SESSION, SESSIONS, WEBHOOKS
+from app.web.openapi.memory import MEMORY
 from app.web.openapi.money import BILLING, BUDGETS, USAGE
 from app.web.openapi.operation import Room
 from app.web.openapi.operator import ADMIN, ADMIN_MONEY, DESCRIPTION, OPERATIONS
@@ -29,12 +32,17 @@ ROOMS: dict[str, Room] = {
     "models": MODELS,
     "providers": PROVIDERS,
     "public": PUBLIC,
+    "emotions": EMOTIONS,
     "billing": BILLING,
     "usage": USAGE,
     "budgets": BUDGETS,
     "keys": KEYS,
     "provider_keys": PROVIDER_KEYS,
     "data": DATA,
+    "memory": MEMORY,
+    "feedback": FEEDBACK,
+    "evolution": EVOLUTION,
+    "rollback": ROLLBACK,
     "webhooks": WEBHOOKS,
     "session": SESSION,
     "sessions": SESSIONS,

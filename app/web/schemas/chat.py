@@ -6,9 +6,10 @@ mistake, or an attempt to steer the provider call, is never silently dropped.
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 
 from app.catalogue.abilities import HARMLESS
+from app.memory.model import MemoryType
 
 
 class _Strict(BaseModel):
@@ -32,6 +33,28 @@ class StreamOptions(_Open):
     include_usage: bool | None = None
 
 
+class MemoryOptions(_Strict):
+    """What is to be done with memories. `tokens`: how much of the prompt they may take; `store`:
+    remember this turn."""
+
+    recall: bool = True
+    store: bool = False
+    limit: int | None = Field(None, ge=1, le=50)
+    tokens: int | None = Field(None, ge=1, le=32_000)
+    types: list[MemoryType] | None = Field(None, min_length=1)
+
+
+def _options(value: Any) -> Any:
+    """True asks for the options as they are; false for none."""
+    return ({} if value else None) if isinstance(value, bool) else value
+
+
+Memory = Annotated[
+    MemoryOptions | None,
+    BeforeValidator(_options, json_schema_input_type=bool | MemoryOptions | None),
+]
+
+
 class ExtraBody(_Strict):
     """What a client may add to OpenAI's fields: flattened, as its SDK sends it, or literally under
     `extra_body`."""
@@ -44,8 +67,9 @@ class ExtraBody(_Strict):
     emotion_tracking: bool | None = None
     session_id: str | None = None
     emotion_style: str | None = None
-    personality_traits: dict[str, float] | None = None
-    memory: bool | None = None
+    personality_traits: dict[str, Annotated[float, Field(ge=0, le=1)]] | None = None
+    memory: Memory = None
+    debug: bool | None = None
     lunes: list[str] | None = None
     include_references: bool | None = None
     include_web_chat: bool | None = None

@@ -7,6 +7,7 @@ from typing import Any
 from workers.providers.base import Call, Chunk, Completion
 from workers.providers.builtin import deltas, script
 from workers.providers.builtin.doctor import Doctor
+from workers.providers.builtin.lilly import opening
 from workers.providers.builtin.pace import Pace
 from workers.providers.builtin.request import (
     bounded,
@@ -24,9 +25,10 @@ class Eliza:
     """Answers the last user message as DOCTOR would after all the ones before it.
 
     The conversation is replayed from the request: the same messages give the same answer, in
-    every choice. System messages are no part of it. Without a user message it greets. A word is a
-    token. What it cannot do (tools, a response format, log probabilities, images) it refuses,
-    and sampling has nothing to act on.
+    every choice. System messages are no part of it; one that tells Lilly's feeling chooses a
+    sentence to begin with. Without a user message it greets. A word is a token. What it cannot do
+    (tools, a response format, log probabilities, images) it refuses, and sampling has nothing to
+    act on.
 
     Parameter: `tokens_per_second`, 0 or absent for as fast as possible.
     """
@@ -57,7 +59,8 @@ def _answer(conversation: list[dict[str, Any]]) -> str:
     for message in conversation:
         if message.get("role") == "user":
             answer = doctor.reply(text_of(message.get("content")))
-    return answer
+    begin = opening(conversation)
+    return answer if begin is None else f"{begin} {answer}"
 
 
 def _refuse(request: dict[str, Any]) -> None:

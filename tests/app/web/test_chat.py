@@ -1,0 +1,69 @@
+"""`/v1/chat/completions` with feeling and memory: what is refused, and what is set aside."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from app.db.connect import Connection
+from app.settings import Settings
+from tests.app.line import tenant
+from tests.app.web.doors import Caller, web_process
+
+CHAT = {"model": "lilly-emotional", "messages": [{"role": "user", "content": "Hi"}]}
+
+
+@pytest.fixture
+def app(gevent_sockets: None, line_settings: Callable[..., Settings]) -> Iterator[Flask]:
+    with web_process(line_settings()) as made:
+        yield made
+
+
+@pytest.fixture
+def caller(app: Flask, connection: Connection) -> Caller:
+    return Caller(app, connection, tenant(connection, 10**12))
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"emotion_tracking": True, "session_id": "weather"}, "session_id"),
+        ({"emotion_tracking": True, "session_id": "a/b"}, "session_id"),
+        ({"emotion_tracking": True, "session_id": "x" * 129}, "session_id"),
+        ({"emotion_style": "rude"}, "emotion_style"),
+        ({"emotion_tracking": True, "extra_body": {"emotion_style": "rude"}}, "emotion_style"),
+        ({"personality_traits": {"warm": 0.5, "curius": 0.5}}, "personality_traits.curius"),
+        ({"personality_traits": {"warm": 1.5}}, "personality_traits.warm"),
+        ({"emotion_tracking": "yes"}, "emotion_tracking"),
+        ({"memory": {"recal": True}}, "memory.recal"),
+        ({"memory": {"limit": 0}}, "memory.limit"),
+        ({"memory": True, "user": "u" * 257}, "user"),
+        ({"memory": True, "session_id": "s" * 257}, "session_id"),
+        ({"memory": "yes"}, "memory"),
+        ({"lunes": ["moon"]}, "lunes"),
+    ],
+    ids=range(14),
+)
+def test_what_is_wrong_is_refused_by_its_field(
+    caller: Caller, fields: dict[str, Any], param: str
+) -> None:
+    answer = caller.post("/v1/chat/completions", {**CHAT, **fields})
+    assert answer.status_code == 400
+    assert answer.get_json()["error"]["param"] == param
+
+
+def test_what_is_put_before_the_messages_is_held_for(
+    caller: Caller, connection: Connection
+) -> None:
+    def held(**fields: Any) -> int:
+        body = {**CHAT, "background": True, "max_tokens": 1, **fields}
+        job_id = caller.post("/v1/chat/completions", body).get_json()["id"]
+        row = connection.execute("SELECT hold FROM job WHERE id = %s", (job_id,)).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    plain, feels = held(), held(emotion_tracking=True)
+    little, much = held(memory={"tokens": 100}), held(memory={"tokens": 10_000})
+    assert plain < feels
+    assert plain < little < much
