@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -19,6 +20,9 @@ from app.stack.ports import port_problem
 from app.stack.probe import postgres_answers, redis_version, without_password
 from app.stack.record import holder
 from app.stack.store import facts, workers
+
+PGVECTOR = (0, 8)
+"""The first with iterative scans of an index, which recall needs among many tenants' memories."""
 
 LOW_DISK_BYTES = 1 << 30
 FULL_DISK_BYTES = 100 << 20
@@ -118,6 +122,15 @@ def _absent(now: Settings, name: str, url: str, embedded: bool, setting: str) ->
     return Check(name, "fail", f"does not answer at {shown}", mend)
 
 
+def pgvector_check(version: str | None) -> Check:
+    """Whether a Postgres offers a pgvector (None: none) that memory can use."""
+    if version is None:
+        return Check("pgvector", "fail", "missing", "install pgvector into this Postgres")
+    if tuple(int(part) for part in re.findall(r"\d+", version)) < PGVECTOR:
+        return Check("pgvector", "fail", version, "memory needs 0.8 or later: update pgvector")
+    return Check("pgvector", "ok", version)
+
+
 def _postgres(now: Settings) -> list[Check]:
     if not postgres_answers(now.postgres):
         embedded = now.embedded_postgres
@@ -127,9 +140,7 @@ def _postgres(now: Settings) -> list[Check]:
             server, missing = facts(connection), pending(connection)
             found = [
                 Check("postgres", "ok", server.version),
-                Check("pgvector", "ok", server.pgvector)
-                if server.pgvector
-                else Check("pgvector", "fail", "missing", "install pgvector into this Postgres"),
+                pgvector_check(server.pgvector),
                 Check("migrations", "fail", f"lacks {', '.join(missing)}", "run: moonpool migrate")
                 if missing
                 else Check("migrations", "ok", "all applied"),
