@@ -4,7 +4,7 @@ Both are helpers of an answer and never its condition: with their models or the 
 chat goes on without them, and tells null in their place.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
@@ -146,7 +146,8 @@ def reading_told(felt: Felt | None) -> dict[str, Any] | None:
     if felt is None:
         return None
     read = felt.reading
-    return {**_axes(read), "primary": read.primary, "labels": read.labels, "ekman": read.ekman}
+    labels, ekman = _rounded(read.labels), _rounded(read.ekman)
+    return {**_axes(read), "primary": read.primary, "labels": labels, "ekman": ekman}
 
 
 def used(recalled: list[Recalled]) -> dict[str, Any]:
@@ -165,6 +166,10 @@ def used(recalled: list[Recalled]) -> dict[str, Any]:
         ],
         "tokens": sum(estimate_tokens(one.memory.content) for one in recalled),
     }
+
+
+def _rounded(probabilities: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(value, DIGITS) for name, value in probabilities.items()}
 
 
 def _axes(of: Any) -> dict[str, float]:

@@ -11,7 +11,7 @@ OPENINGS: Mapping[tuple[int, int], str] = {
     (2, 1): "I am delighted to talk with you!",
     (2, 0): "I am happy that we talk.",
     (2, -1): "It is peaceful and good to talk with you.",
-    (1, 1): "You have woken my curiosity.",
+    (1, 1): "I am here, and all ears.",
     (1, 0): "I am glad that you tell me.",
     (1, -1): "I am at ease, and I am listening.",
     (0, 1): "You have my full attention.",
