@@ -21,6 +21,7 @@ COMMANDS = {
     "ledger": "app.cli.ledger:ledger",
     "evolution": "app.cli.evolution:evolution",
     "audit": "app.cli.audit:audit",
+    "router": "app.cli.router:router",
     "migrate": "app.cli.prepare:migrate_command",
     "settings": "app.cli.settings:settings_command",
     "prepare": "app.cli.prepare:prepare",

@@ -38,3 +38,8 @@ class Reads:
                 return answer
         except (psycopg.OperationalError, gevent.Timeout) as error:
             raise Unavailable("The database does not answer; try again.", retry_after=2) from error
+
+    def close(self) -> None:
+        """Closes the connections that nobody uses now."""
+        while self._free:
+            self._free.pop().close()

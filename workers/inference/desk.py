@@ -163,6 +163,10 @@ class Desk:
         gevent.joinall([r.greenlet for r in list(self.running.values())], timeout=patience_s + 5)
         self._parts.publisher.drain(2.0)
         self._parts.routing.close()
+        if self._parts.own_keys is not None:
+            self._parts.own_keys.close()
+        if self._parts.reads is not None:
+            self._parts.reads.close()
 
     def _take_slots(self, count: int) -> int:
         self._slots.acquire()

@@ -17,6 +17,7 @@ from app.usage.store import record_prices
 from workers.inference.desk import Desk
 
 BEAT_TIMEOUT_S = 5.0
+SIGN_ON_RETRY_S = 0.5
 LOOK_MAX = 64
 """Jobs claimed at most by one look at the lane without a bell."""
 
@@ -31,8 +32,10 @@ class Heartbeat:
         self._greenlets: list[Any] = []
 
     def start(self) -> None:
-        """Signs on, then beats until `stop`. Raises psycopg.OperationalError if it cannot."""
-        self._sign_on()
+        """Signs on, then beats until `stop`. Waits for a Postgres that is away: whoever claims
+        without a lease has its jobs taken from it."""
+        while not self._signed_on():
+            gevent.sleep(SIGN_ON_RETRY_S)
         hub = Hub(self._desk.settings.redis)
         channel = control_channel(self._desk.worker_id)
         self._greenlets = [gevent.spawn(self._run), on_message(hub, channel, self._told)]
@@ -54,9 +57,7 @@ class Heartbeat:
                     self._beat()
             except (psycopg.Error, gevent.Timeout) as error:
                 log("worker").warning("heartbeat missed", error=str(error))
-                if self._connection is not None:
-                    self._connection.close()
-                self._connection = None
+                self._drop()
 
     def _beat(self) -> None:
         desk = self._desk
@@ -87,6 +88,16 @@ class Heartbeat:
             store.requeue(self._open(), lost, "released")
         self._strangers = strangers
 
+    def _signed_on(self) -> bool:
+        try:
+            with gevent.Timeout(BEAT_TIMEOUT_S):
+                self._sign_on()
+        except (psycopg.Error, gevent.Timeout) as error:
+            log("worker").warning("not signed on yet", error=str(error))
+            self._drop()
+            return False
+        return True
+
     def _sign_on(self) -> None:
         desk = self._desk
         record_prices(self._open(), desk.prices)
@@ -99,6 +110,11 @@ class Heartbeat:
         if self._connection is None:
             self._connection = connect(self._desk.settings.postgres, "heartbeat")
         return self._connection
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
 
     def _told(self, message: bytes) -> None:
         order, _, job_id = message.decode().partition(" ")

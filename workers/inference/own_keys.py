@@ -36,6 +36,11 @@ class OwnKeys:
         assert self._keys is not None
         return self._keys.get(tenant_id, NONE)
 
+    def close(self) -> None:
+        """Ends the reading now and then."""
+        if self._refresher is not None:
+            self._refresher.kill()
+
     def _run(self) -> None:
         while True:
             gevent.sleep(REFRESH_S)

@@ -32,8 +32,7 @@ def make(line_settings: Callable[..., Settings]) -> Iterator[Make]:
         return Emotions(reads, settings, personality, lambda text: reading(text, 0.8))
 
     yield made
-    for connection in reads._free:
-        connection.close()
+    reads.close()
 
 
 @pytest.fixture

@@ -56,6 +56,7 @@ def make_jobs(
     for jobs in made:
         jobs._admissions.close()
         jobs._bulky.close()
+        jobs._reads.close()
         gevent.killall([jobs._doubter] if jobs._doubter is not None else [])
 
 

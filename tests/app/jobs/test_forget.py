@@ -1,6 +1,6 @@
 """Forgetting: nothing that was said is left, and all that was counted stays."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 
 import orjson
@@ -91,8 +91,10 @@ def test_texts_are_blanked_whole_and_nothing_else(connection: Connection, text: 
 
 
 @pytest.fixture
-def reads(books: str) -> Reads:
-    return Reads(books, "test")
+def reads(books: str) -> Iterator[Reads]:
+    made = Reads(books, "test")
+    yield made
+    made.close()
 
 
 def test_a_delivered_job_is_forgotten_at_once(

@@ -1,6 +1,6 @@
 """Recall as workers and doors ask for it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -13,8 +13,10 @@ from tests.app.memory.bags import Bags, remember, row
 
 
 @pytest.fixture
-def memories(books: str, line_settings: Callable[..., Settings]) -> Bags:
-    return Bags(Reads(books, "test"), line_settings())
+def memories(books: str, line_settings: Callable[..., Settings]) -> Iterator[Bags]:
+    reads = Reads(books, "test")
+    yield Bags(reads, line_settings())
+    reads.close()
 
 
 def test_the_best_are_recalled_and_count_as_used(

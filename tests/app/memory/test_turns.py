@@ -41,8 +41,7 @@ def remember(
         return remember_turn(reads, settings, scope, job_id, 1000.0, said, answer, emotion or None)
 
     yield turn
-    for one in reads._free:
-        one.close()
+    reads.close()
 
 
 def episodes(connection: Connection, scope: Scope) -> list[Kept]:

@@ -61,5 +61,4 @@ def reading(url: str) -> Iterator[Reads]:
     try:
         yield reads
     finally:
-        for connection in reads._free:
-            connection.close()
+        reads.close()

@@ -106,8 +106,7 @@ def open_door(
         yield Door(app, front)
     finally:
         front.limiter.close()
-        for connection in front.reads._free:
-            connection.close()
+        front.reads.close()
 
 
 def problem(answer: TestResponse) -> tuple[int, str | None, str | None]:

@@ -30,8 +30,7 @@ def web_process(settings: Settings) -> Iterator[Flask]:
     front.jobs._admissions.close()
     front.jobs._bulky.close()
     gevent.killall([g for g in (front.hub._reader, front.hub._teller) if g is not None])
-    for connection in front.reads._free:
-        connection.close()
+    front.reads.close()
 
 
 @contextmanager

@@ -43,8 +43,7 @@ RECORD = {
 def front(line_settings: Callable[..., Settings]) -> Iterator[Front]:
     made = make_front(line_settings())
     yield made
-    for connection in made.reads._free:
-        connection.close()
+    made.reads.close()
 
 
 @pytest.fixture

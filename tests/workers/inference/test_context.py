@@ -1,5 +1,6 @@
 """Chats that feel and remember, over real Postgres; what is read in a text is given."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
@@ -29,8 +30,10 @@ GLAD = reading("joy", 0.9, Pad(0.6, 0.3, 0.1))
 
 
 @pytest.fixture
-def reads(desk: Desk) -> Reads:
-    return Reads(desk.settings.postgres, "tests")
+def reads(desk: Desk) -> Iterator[Reads]:
+    made = Reads(desk.settings.postgres, "tests")
+    yield made
+    made.close()
 
 
 @pytest.fixture

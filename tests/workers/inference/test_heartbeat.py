@@ -2,8 +2,10 @@
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import gevent
+import psycopg
 import pytest
 
 from app.db.connect import Connection
@@ -66,6 +68,27 @@ def test_signs_on_beats_and_signs_off(
     until(lambda: leases(connection)[desk.worker_id] > 50)
     heart.stop()
     assert leases(connection) == {}
+
+
+def test_a_worker_that_starts_without_postgres_waits_for_it(
+    make_desk: MakeDesk, connection: Connection, hubs: list[Hub], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outages = [psycopg.OperationalError("shutting down"), psycopg.OperationalError("away")]
+    register = store.register_worker
+
+    def registered(*args: Any) -> None:
+        if outages:
+            raise outages.pop()
+        register(*args)
+
+    monkeypatch.setattr(store, "register_worker", registered)
+    monkeypatch.setattr(room, "SIGN_ON_RETRY_S", 0.01)
+    desk = make_desk()
+    heart = Heartbeat(desk)
+    heart.start()
+    assert outages == []
+    assert list(leases(connection)) == [desk.worker_id]
+    heart.stop()
 
 
 def test_a_beat_renews_the_lease(heart: Heartbeat, desk: Desk, connection: Connection) -> None:

@@ -29,10 +29,11 @@ def connection(settings: Settings) -> Iterator[Connection]:
 @pytest.fixture
 def known(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[OwnKeys]:
     monkeypatch.setattr(own_keys, "REFRESH_S", 0.02)
-    keys = OwnKeys(Reads(settings.postgres, "test"), Vault(settings))
+    reads = Reads(settings.postgres, "test")
+    keys = OwnKeys(reads, Vault(settings))
     yield keys
-    if keys._refresher is not None:
-        keys._refresher.kill()
+    keys.close()
+    reads.close()
 
 
 def bring(connection: Connection, settings: Settings, tenant_id: str, key: str) -> str:

@@ -1,0 +1,130 @@
+"""Which model is to answer a prompt: the least of expected error + cost_weight * cost."""
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from app.errors import InvalidRequest
+from app.uniroute.profile import Profile
+from app.uniroute.prompts import excerpt, read_prompts
+
+if TYPE_CHECKING:
+    from app.embedding.minilm import Embedder
+
+KEPT = 512
+"""Prompts whose place among the clusters is kept, a few kilobytes each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One candidate. `cost` is its price in shares of the dearest candidate's, `score` is
+    `expected_error` + cost_weight * `cost`."""
+
+    model: str
+    expected_error: float
+    cost: float
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """`scores` are of all candidates, the chosen one first; `clusters` is how much of each cluster
+    the prompt is, and `cluster_id` the one it is most of."""
+
+    model: str
+    expected_error: float
+    cost_adjusted_score: float
+    cluster_id: int
+    reasoning: str
+    scores: tuple[Score, ...]
+    clusters: tuple[float, ...]
+    profile: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    clusters: tuple[float, ...]
+    expected: dict[str, float]
+    nearest: int
+
+
+class Router:
+    """Decides by a profile. The place of a prompt among the clusters is kept, so that to ask again,
+    with other candidates or another weight, needs no vector."""
+
+    def __init__(self, profile: Profile, embedder: "Embedder") -> None:
+        self.profile = profile
+        self._version = profile.version
+        self._vectors = profile.error_vectors
+        self._usd = dict(zip(profile.models, profile.usd.tolist(), strict=True))
+        self._embedder = embedder
+        self._place = lru_cache(maxsize=KEPT)(self._find)
+
+    def decide(
+        self,
+        text: str,
+        *,
+        models: Collection[str] | None = None,
+        cost_weight: float = 0.0,
+        usd: Mapping[str, float] | None = None,
+    ) -> Decision:
+        """The decision among `models`, or all of the profile. `cost_weight` is the expected error
+        that the whole price of the dearest candidate is worth: with 0.1, a model that is free may
+        err on one prompt in ten more. `usd` are prices that stand over the profile's, in any unit
+        that all candidates share. Of equals the cheaper is chosen, then the first by name.
+
+        Raises InvalidRequest for a model without a profile and for a wrong weight, and as the
+        embedder does.
+        """
+        if not math.isfinite(cost_weight) or cost_weight < 0:
+            raise InvalidRequest("cost_weight must be a number of 0 or more", param="cost_weight")
+        candidates = self._candidates(models)
+        beginning = excerpt(text, self.profile.tokens)
+        place = self._place(beginning, len(text))
+        prices = {name: (usd or {}).get(name, self._usd[name]) for name in candidates}
+        dearest = max(prices.values())
+        scores = []
+        for name in candidates:
+            cost = prices[name] / dearest if dearest > 0 else 0.0
+            error = place.expected[name]
+            scores.append(Score(name, error, cost, error + cost_weight * cost))
+        scores.sort(key=lambda one: (one.score, one.cost, one.model))
+        best = scores[0]
+        return Decision(
+            best.model, best.expected_error, best.score, place.nearest,
+            _reasoning(scores, place, cost_weight), tuple(scores), place.clusters, self._version,
+        )  # fmt: skip
+
+    def _candidates(self, models: Collection[str] | None) -> list[str]:
+        if models is None:
+            return list(self.profile.models)
+        for name in models:
+            if name not in self._usd:
+                raise InvalidRequest(f"{name} has no routing profile", param="models")
+        if not models:
+            raise InvalidRequest("models must name at least one model", param="models")
+        return sorted(set(models))
+
+    def _find(self, ends: str, characters: int) -> _Place:
+        prompts = read_prompts(self._embedder, [ends], self.profile.tokens)
+        prompts.lengths[0] = math.log1p(characters)
+        shares = self.profile.shares(prompts.points(self.profile.length_weight))[0]
+        expected = (shares @ self._vectors).tolist()
+        named = dict(zip(self.profile.models, expected, strict=True))
+        return _Place(tuple(shares.tolist()), named, int(shares.argmax()))
+
+
+def _reasoning(scores: list[Score], place: _Place, cost_weight: float) -> str:
+    best = scores[0]
+    surest = min(scores, key=lambda one: one.expected_error)
+    near = f"nearest cluster {place.nearest} ({place.clusters[place.nearest]:.0%})"
+    said = f"{near}: {best.model} is expected to err on {best.expected_error:.0%}"
+    if surest.expected_error >= best.expected_error:
+        return f"{said}, the least of {len(scores)}"
+    return (
+        f"{said} at {best.cost:.0%} of the dearest price; {surest.model} would on "
+        f"{surest.expected_error:.0%} at {surest.cost:.0%}, which is not worth it at a cost weight "
+        f"of {cost_weight:g}"
+    )
