@@ -323,11 +323,12 @@ def due_bells(connection: Connection, limit: int) -> list[tuple[str, str]]:
     """Queued jobs (id, lane) whose bell is to be rung again, and puts off their next ring:
     2 s after admission, 10 s after that, then each minute."""
     rows = connection.execute(
+        # Not a subquery: a nested loop would run it again for each row, past the limit.
+        "WITH due AS MATERIALIZED (SELECT id FROM open_job WHERE state = 'queued' "
+        "AND ring_at < now() ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED) "
         "UPDATE open_job AS o SET rings = o.rings + 1, "
         "ring_at = now() + CASE o.rings WHEN 0 THEN interval '10 s' ELSE interval '60 s' END "
-        "FROM (SELECT id FROM open_job WHERE state = 'queued' AND ring_at < now() "
-        "ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED) AS due "
-        "WHERE o.id = due.id RETURNING o.id, o.lane",
+        "FROM due WHERE o.id = due.id RETURNING o.id, o.lane",
         (limit,),
     )
     return [(row[0], row[1]) for row in rows]
