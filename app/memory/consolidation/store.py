@@ -96,8 +96,10 @@ def put_away(
 def drop_gone(connection: Connection, kept_days: float, limit: int) -> int:
     """Deletes what has expired, and what was put away `kept_days` ago; how many."""
     return connection.execute(
-        "DELETE FROM memory WHERE seq IN (SELECT seq FROM memory WHERE expires_at < now() "
-        "OR forgotten_at < now() - %s * interval '1 day' LIMIT %s FOR UPDATE SKIP LOCKED)",
+        # Not a subquery: a nested loop would run it again for each row, past the limit.
+        "WITH gone AS MATERIALIZED (SELECT seq FROM memory WHERE expires_at < now() "
+        "OR forgotten_at < now() - %s * interval '1 day' LIMIT %s FOR UPDATE SKIP LOCKED) "
+        "DELETE FROM memory USING gone WHERE memory.seq = gone.seq",
         (kept_days, limit),
     ).rowcount
 

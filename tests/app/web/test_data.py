@@ -1,7 +1,6 @@
 """`/v1/data/deletions`: from the request to the proof, with workers that do it."""
 
 import hashlib
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import orjson
@@ -12,41 +11,12 @@ from app.db.connect import Connection
 from app.events.log import stream_key
 from app.jobs import store
 from app.redis import Wire
-from app.settings import Settings
 from tests.app.events.parts import until
 from tests.app.line import assert_proven, tenant
 from tests.app.retention.parts import SECRET, books_of, ended_jobs, with_content
-from tests.app.web.doors import Caller, web_process, workers
+from tests.app.web.doors import Caller
 
 DELETIONS = "/v1/data/deletions"
-
-
-@pytest.fixture
-def settings(gevent_sockets: None, line_settings: Callable[..., Settings]) -> Settings:
-    return line_settings()
-
-
-@pytest.fixture
-def app(settings: Settings) -> Iterator[Flask]:
-    """A web process without workers."""
-    with web_process(settings) as made:
-        yield made
-
-
-@pytest.fixture
-def working(settings: Settings) -> Iterator[None]:
-    with workers(settings):
-        yield
-
-
-@pytest.fixture
-def mine(connection: Connection) -> str:
-    return tenant(connection, 10**9)
-
-
-@pytest.fixture
-def caller(app: Flask, connection: Connection, mine: str) -> Caller:
-    return Caller(app, connection, mine)
 
 
 def done(caller: Caller, job_id: str) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """`/v1/emotions`: the forms of the seed, and walls between tenants."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -17,7 +17,7 @@ from app.settings import Settings
 from app.web.front import Front
 from tests.app.events.parts import until
 from tests.app.line import tenant
-from tests.app.web.doors import Caller, web_process, workers
+from tests.app.web.doors import Caller
 
 WAIT = {"Prefer": "wait=20"}
 SHIPPED = {"protective": 0.85, "curious": 0.92, "empathetic": 0.88}
@@ -36,35 +36,8 @@ def reading(label: str, valence: float = 0.0) -> Reading:
 
 
 @pytest.fixture
-def settings(gevent_sockets: None, line_settings: Callable[..., Settings]) -> Settings:
-    return line_settings()
-
-
-@pytest.fixture
-def app(settings: Settings) -> Iterator[Flask]:
-    with web_process(settings) as made:
-        yield made
-
-
-@pytest.fixture
-def working(settings: Settings) -> Iterator[None]:
-    with workers(settings):
-        yield
-
-
-@pytest.fixture
-def mine(connection: Connection) -> str:
-    return tenant(connection, 10**9)
-
-
-@pytest.fixture
 def theirs(connection: Connection) -> str:
     return tenant(connection, 10**9)
-
-
-@pytest.fixture
-def caller(app: Flask, connection: Connection, mine: str) -> Caller:
-    return Caller(app, connection, mine)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from app.web import memory as room
 from tests.app.events.parts import until
 from tests.app.line import assert_proven, funds, tenant
 from tests.app.memory.parts import shelf
-from tests.app.web.doors import Caller, web_process, workers
+from tests.app.web.doors import Caller
 from tests.conftest import short_folder
 
 AT = "/v1/memory"
@@ -40,29 +40,6 @@ def home() -> Iterator[Path]:
 @pytest.fixture
 def settings(gevent_sockets: None, home: Path, line_settings: Callable[..., Settings]) -> Settings:
     return line_settings(data_dir=home)
-
-
-@pytest.fixture
-def app(settings: Settings) -> Iterator[Flask]:
-    """A web process without workers."""
-    with web_process(settings) as made:
-        yield made
-
-
-@pytest.fixture
-def working(settings: Settings) -> Iterator[None]:
-    with workers(settings):
-        yield
-
-
-@pytest.fixture
-def mine(connection: Connection) -> str:
-    return tenant(connection, 10**9)
-
-
-@pytest.fixture
-def caller(app: Flask, connection: Connection, mine: str) -> Caller:
-    return Caller(app, connection, mine)
 
 
 def stored(caller: Caller, **fields: Any) -> dict[str, Any]:

@@ -1,0 +1,42 @@
+"""A door over real servers: its web process, workers where a test wants them, a tenant and its key.
+
+A file whose door needs others makes its own fixtures of the same names.
+"""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from flask import Flask
+
+from app.db.connect import Connection
+from app.settings import Settings
+from tests.app.line import tenant
+from tests.app.web.doors import Caller, web_process, workers
+
+
+@pytest.fixture
+def settings(gevent_sockets: None, line_settings: Callable[..., Settings]) -> Settings:
+    return line_settings()
+
+
+@pytest.fixture
+def app(settings: Settings) -> Iterator[Flask]:
+    """A web process without workers."""
+    with web_process(settings) as made:
+        yield made
+
+
+@pytest.fixture
+def working(settings: Settings) -> Iterator[None]:
+    with workers(settings):
+        yield
+
+
+@pytest.fixture
+def mine(connection: Connection) -> str:
+    return tenant(connection, 10**9)
+
+
+@pytest.fixture
+def caller(app: Flask, connection: Connection, mine: str) -> Caller:
+    return Caller(app, connection, mine)
