@@ -14,7 +14,7 @@ Kind = Literal[
 """What an inference job answers with. All up to `message` are conversations: they are run, kept and
 told as chat completions, and their doors put them into their own form."""
 
-CONTEXT = ("emotion_state", "memory", "debug")
+CONTEXT = ("routing", "emotion_state", "memory", "url_references", "web_chat", "debug")
 """What an answer tells, beside its choices, of what shaped it."""
 
 Door = Literal["sync", "stream", "background"]
