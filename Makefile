@@ -25,7 +25,7 @@ help: ## Show this list
 run: $(VENV)/.locked ## Install what is locked, then start everything; Ctrl-C stops it
 	@exec $(BIN)/moonpool up
 
-test: check ## Install what is locked, then run all checks and tests
+test: check $(VENV)/.chromium ## Install what is locked, then run all checks and tests
 	@echo '==> pytest'; $(BIN)/pytest -n 2 --dist loadgroup
 
 test-clients: $(VENV)/.locked-dev $(CLIENTS)/.locked ## Run other people's clients, Python's and Node's, against a stack
@@ -79,6 +79,16 @@ $(VENV)/.locked-dev: requirements-dev.lock pyproject.toml
 	@echo '==> installing moonpool'
 	@$(PIP) --quiet --no-deps --no-build-isolation -e .
 	@touch $(VENV)/.locked $@
+
+# Debian's Chromium, for the tests of pages. Where it is not there and cannot be had, they are skipped.
+$(VENV)/.chromium: | $(VENV)/.locked-dev
+	@if ! command -v chromium >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo '==> installing chromium'; \
+		{ timeout 300 apt-get update -qq && DEBIAN_FRONTEND=noninteractive timeout 900 \
+			apt-get install -qq -y --no-install-recommends chromium; } >/dev/null 2>&1 || \
+			echo 'Chromium could not be installed: tests/browser are skipped' >&2; \
+	fi
+	@touch $@
 
 $(CLIENTS)/.locked: tests/clients/requirements.lock tests/clients/node/package-lock.json | $(VENV)/.locked-dev
 	@echo '==> making $(CLIENTS) of tests/clients/requirements.lock (a few minutes)'

@@ -7,6 +7,7 @@ from app.telemetry import configure_logs
 from app.web.admin import admin_routes
 from app.web.admin_money import admin_money_routes
 from app.web.application import Application
+from app.web.assets import asset_routes
 from app.web.billing import billing_routes
 from app.web.budgets import budget_routes
 from app.web.chat import chat_routes
@@ -22,6 +23,9 @@ from app.web.guards import guard
 from app.web.images import image_routes
 from app.web.jobs import job_routes
 from app.web.keys import key_routes
+from app.web.lune_documents import lune_document_routes
+from app.web.lune_search import lune_search_routes
+from app.web.lunes import lune_routes
 from app.web.memory import memory_routes
 from app.web.messages import message_routes
 from app.web.models import model_routes, public_routes
@@ -31,9 +35,12 @@ from app.web.problems import install
 from app.web.provider_keys import provider_key_routes
 from app.web.providers import provider_routes
 from app.web.responses import response_routes
+from app.web.router import router_routes
 from app.web.transcriptions import transcription_routes
 from app.web.usage import usage_routes
 from app.web.users import session_routes, sign_in_routes
+from app.web.web_chat_page import web_chat_page_routes
+from app.web.web_chats import web_chat_routes
 from app.web.webhooks import webhook_routes
 
 
@@ -55,12 +62,16 @@ def create_app(chosen: Settings) -> Flask:
         job_routes(front),
         model_routes(front),
         provider_routes(front),
+        router_routes(front),
         emotion_routes(front),
         key_routes(front),
         billing_routes(front),
         budget_routes(front),
         usage_routes(front),
         data_routes(front),
+        lune_routes(front),
+        lune_document_routes(front),
+        lune_search_routes(front),
         memory_routes(front),
         feedback_routes(front),
         evolution_routes(front),
@@ -75,6 +86,9 @@ def create_app(chosen: Settings) -> Flask:
         picture_routes(front),
         operation_routes(front),
         description_routes(),
+        web_chat_routes(front),
+        web_chat_page_routes(front),
+        asset_routes(),
     ]
     guard(app, front, blueprints)
     app.extensions["moonpool"] = front

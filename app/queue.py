@@ -40,6 +40,7 @@ class Task(StrEnum):
     DELIVER_WEBHOOKS = "webhooks.deliver"
     CONSOLIDATE_MEMORY = "memory.consolidate"
     VERIFY_EVOLUTION = "evolution.verify"
+    LEARN_ROUTING = "router.learn"
 
 
 def worker_config(broker: str, slots: int) -> dict[str, Any]:

@@ -103,7 +103,7 @@ class Settings(BaseSettings):
         "",
         pattern=r"^(https?://[^/?#]+(/[^?#]*)?)?$",
         description="where clients reach the web, such as `https://api.example.com`, for the "
-        "addresses of images; empty: where the request came in",
+        "addresses of images and web chats; empty: where the request came in",
     )
 
     lease_seconds: PositiveFloat = Field(
@@ -140,11 +140,40 @@ class Settings(BaseSettings):
     memory_tokens: PositiveInt = Field(
         800, description="tokens of memories at most that a chat request's prompt is given"
     )
+    lune_tokens: PositiveInt = Field(
+        1500, description="tokens of passages from lunes at most that a chat's prompt is given"
+    )
+    lune_bytes: PositiveInt = Field(
+        10_000_000_000, description="bytes of documents in all lunes of a tenant at most"
+    )
+    lune_allow: str = Field(
+        "",
+        description="`host:port` with commas between, from which documents may be fetched although "
+        "it is private or speaks plain http",
+    )
     drift_total: float = Field(
         0.2, ge=0, le=1, description="how far feedback may move a trait from the catalogue's"
     )
     drift_daily: float = Field(
         0.05, ge=0, le=1, description="how far feedback may move a trait in one day (UTC)"
+    )
+
+    web_chat_ttl: PositiveInt = Field(
+        604_800, description="seconds until the link of a web chat ends"
+    )
+    web_chat_budget_usd: float = Field(
+        1, ge=0, le=1e6, description="dollars that the turns of one web chat may cost at most"
+    )
+
+    router_shadow: bool = Field(
+        False,
+        description="whether the router also decides for requests that name a model with a "
+        "profile: logged and counted after their answers, and of no effect on them",
+    )
+    router_learns: bool = Field(
+        False,
+        description="whether the profile that each night counts feedback into becomes the active "
+        "one by itself",
     )
 
     webhook_allow: str = Field(

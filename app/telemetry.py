@@ -11,7 +11,13 @@ from typing import Any
 import structlog
 
 FIELDS = frozenset({
+    "asked",
+    "asked_cost",
+    "asked_error",
     "attempt",
+    "chosen",
+    "chosen_cost",
+    "chosen_error",
     "code",
     "count",
     "error",

@@ -11,10 +11,8 @@ questions. Without --url it starts a stack of its own.
 
 import secrets
 import sys
-import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean, median
@@ -23,20 +21,15 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import click
-import httpx
 
+from bench.api import Api, served
 from bench.cli import perform
 from bench.locomo_data import CATEGORIES, Conversation, Place, Question, Turn, read
 from bench.machine import moment
-from bench.rig import WHOLE, moonpool, provider
-from bench.running import BenchError
 from bench.tables import number, table
 
 FOUND = 10
 TURNS_AT_ONCE = 64
-WAIT_S = 60
-TIMEOUT_S = 120.0
-TRIES = 30
 HEADS = ("questions", "count", "turns found", "sessions found")
 
 
@@ -100,11 +93,10 @@ def score(question: Question, found: set[Place], ms: float) -> Score:
 
 
 class Memory:
-    """The endpoints of memory at `url`, for one user. Raises BenchError for an answer that is an
-    error, but waits where it is asked to."""
+    """The endpoints of memory, for one user."""
 
-    def __init__(self, client: httpx.Client, user: str) -> None:
-        self._client, self._user = client, user
+    def __init__(self, api: Api, user: str) -> None:
+        self._api, self._user = api, user
 
     def store(self, session: int, turns: Sequence[Turn]) -> list[str]:
         """Stores turns of a session; the ids of their memories, which duplicates share."""
@@ -115,30 +107,13 @@ class Memory:
             }
             for turn in turns
         ]  # fmt: skip
-        headers = {"Prefer": f"wait={WAIT_S}"}
-        told = self._ask("POST", "/memory/store", json={"memories": memories}, headers=headers)
-        while "data" not in told:
-            if told["status"] not in ("queued", "in_progress", "completed"):
-                raise BenchError(f"storing failed: {told['error']}")
-            time.sleep(0.5)
-            told = self._ask("GET", f"/jobs/{told['id']}")
-            told = told["result"] or told
+        told = self._api.done("/memory/store", {"memories": memories})
         return [memory["id"] for memory in told["data"]]
 
     def search(self, query: str) -> list[str]:
         """The ids of the memories found, best first."""
         asked = {"query": query, "user": self._user, "limit": FOUND}
-        return [one["id"] for one in self._ask("GET", "/memory/search", params=asked)["data"]]
-
-    def _ask(self, method: str, path: str, **options: Any) -> Any:
-        for _ in range(TRIES):
-            answer = self._client.request(method, path, **options)
-            if answer.status_code not in (429, 503):
-                break
-            time.sleep(min(30.0, float(answer.headers.get("Retry-After", 1))))
-        if not answer.is_success:
-            raise BenchError(f"{method} {path} answers {answer.status_code}: {answer.text}")
-        return answer.json()
+        return [one["id"] for one in self._api.ask("GET", "/memory/search", params=asked)["data"]]
 
 
 def converse(memory: Memory, conversation: Conversation) -> tuple[list[Score], int]:
@@ -166,34 +141,16 @@ def measure(path: Path, url: str | None, key: str) -> Report:
     conversations, when = read(path), moment()
     scores: list[Score] = []
     merged = 0
-    with ExitStack() as stack:
-        if url is None:
-            url, key = stack.enter_context(_own())
-        headers = {"Authorization": f"Bearer {key}"}
-        base = url.rstrip("/").removesuffix("/v1") + "/v1"
-        client = stack.enter_context(
-            httpx.Client(base_url=base, headers=headers, timeout=TIMEOUT_S, trust_env=False)
-        )
+    with served(url, key) as api:
         # Of its own, so that what an earlier run stored is neither found nor merged with.
         run = secrets.token_hex(4)
         for at, conversation in enumerate(conversations):
-            some, same = converse(Memory(client, f"locomo {run} {at}"), conversation)
+            some, same = converse(Memory(api, f"locomo {run} {at}"), conversation)
             scores += some
             merged += same
     turns = sum(len(turns) for one in conversations for turns in one.sessions.values())
     left_out = sum(one.left_out for one in conversations)
     return Report(scores, len(conversations), turns, merged, left_out, when)
-
-
-@contextmanager
-def _own() -> Iterator[tuple[str, str]]:
-    with tempfile.TemporaryDirectory(prefix="moon-", dir="/tmp") as folder:
-        place = Path(folder)
-        with (
-            provider(place) as upstream,
-            moonpool("moonpool", place / "stack", upstream, processes=WHOLE) as target,
-        ):
-            yield target.url.removesuffix("/chat/completions"), target.key
 
 
 @click.command()

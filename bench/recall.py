@@ -12,7 +12,7 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
@@ -30,11 +30,12 @@ from app.db.connect import Connection, connect
 from app.db.migrate import migrate
 from app.db.reads import Reads
 from app.embedding import weights
+from app.embedding.vector import as_text
 from app.ids import new_id
 from app.memory.finding import store as finding
 from app.memory.model import NewMemory, Scope
 from app.memory.recall import CANDIDATES
-from app.memory.service import Memories, as_text
+from app.memory.service import Memories
 from app.settings import Settings, settings
 from app.stack.postgres import Postgres
 from app.stack.probe import postgres_answers
@@ -71,19 +72,20 @@ class Row:
         ]  # fmt: skip
 
 
-def texts(count: int, rng: random.Random) -> list[str]:
-    """Turns of 8 to 24 words each; the vocabulary stands in the order of how common its words
-    are."""
+def zipf(rng: random.Random) -> Callable[[int], list[str]]:
+    """Gives so many words of the model's vocabulary, which stands in the order of how common its
+    words are."""
     vocabulary = orjson.loads(weights.content(weights.TOKENIZER))["model"]["vocab"]
     ordered = sorted(vocabulary, key=vocabulary.__getitem__)
     words = [word for word in ordered if word.isalpha() and word.isascii() and len(word) > 1]
     shares = list(accumulate(1 / rank for rank in range(1, len(words) + 1)))
+    return lambda count: rng.choices(words, cum_weights=shares, k=count)
 
-    def turn() -> str:
-        said = rng.choices(words, cum_weights=shares, k=rng.randint(8, 24))
-        return f"{rng.choice(SPEAKERS)}: {' '.join(said)}"
 
-    return [turn() for _ in range(count)]
+def texts(count: int, rng: random.Random) -> list[str]:
+    """Turns of 8 to 24 words each."""
+    words = zipf(rng)
+    return [f"{rng.choice(SPEAKERS)}: {' '.join(words(rng.randint(8, 24)))}" for _ in range(count)]
 
 
 def question(text: str, rng: random.Random) -> str:
@@ -161,7 +163,7 @@ def _cpu_s(processes: Sequence[psutil.Process]) -> float:
 def _found(connection: Connection, scope: Scope, vectors: Sequence[str]) -> float:
     """The part of the truly nearest that are candidates."""
     where, shares = finding.places(connection, scope), []
-    total = finding.counts(connection, where, "")[0].memories
+    total = finding.counts(connection, where, "")[0].texts
     for vector in vectors:
         rows = connection.execute(
             "SELECT seq FROM (SELECT seq, vector <=> %s::halfvec AS away FROM memory OFFSET 0) "

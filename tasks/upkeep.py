@@ -5,6 +5,7 @@ from app.db.connect import connect
 from app.jobs.store import tokens_of_day
 from app.ledger.verify import verify
 from app.limits.reconcile import reconcile
+from app.lunes.erasing.steps import sweep as sweep_lunes
 from app.queue import Task
 from app.retention.sweep import sweep_content as sweep
 from app.settings import settings
@@ -35,8 +36,10 @@ def mend_counters() -> None:
 
 @app.task(name=Task.SWEEP_CONTENT.value, ignore_result=True)  # type: ignore[untyped-decorator]
 def sweep_content() -> None:
-    """Admits the jobs that delete content which is older than its tenant keeps it."""
+    """Admits the jobs that delete content which is older than its tenant keeps it, and deletes what
+    ingests and deletions of lunes left behind."""
     with connect(settings().postgres, "sweep") as connection:
+        sweep_lunes(connection)
         admitted = sweep(connection, settings())
         dropped = drop_expired(connection)
     log("retention").info("expired answers dropped", count=dropped)

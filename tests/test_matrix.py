@@ -27,11 +27,15 @@ from app.ids import new_id
 from app.jobs.store import admit_group
 from app.ledger.budgets import create_budget
 from app.ledger.store import add_credit
+from app.lunes.intake.model import Wanted
+from app.lunes.intake.store import take
+from app.lunes.store import create as create_lune
 from app.main import create_app
 from app.memory.model import NewMemory, Scope
 from app.memory.store import store as store_memory
 from app.settings import Settings
 from app.web.guards import GUARDS, nobody
+from app.webchat.store import begin as begin_web_chat
 from tests.app.line import admit, draft
 
 SHARED = {"model_id", "version"}
@@ -119,11 +123,16 @@ def _filled(web: Flask, connection: Connection) -> World:
         "endpoint_id": _endpoint(web, key.key),
         "provider_key_id": bring_key(connection, mine, "openai", "sealed", "", actor="test").id,
         "memory_id": _memory(connection, mine),
+        **_lune(connection, mine),
         "model_id": "builtin/sim",
         "session_id": _session(connection, mine),
         "picture": "sealed",
         "response_id": _response(connection, mine),
         "version": "price_0",
+        "web_chat_id": _web_chat(connection, mine, key.id, job_id),
+        "token": "x" * 43,
+        "digest_of": "0",
+        "asset": "moon.svg",
     }
     scopes = [*TENANT_SCOPES, "admin"]
     operator = create_key(connection, other, "operator", scopes=scopes).key
@@ -138,6 +147,12 @@ def _response(connection: Connection, tenant_id: str) -> str:
     return wanted.id.replace("job_", "resp_")
 
 
+def _lune(connection: Connection, tenant_id: str) -> dict[str, str]:
+    lune = create_lune(connection, tenant_id, "docs", None, {}, None)
+    wanted = Wanted("fetched", b"identity", url="https://example.com/")
+    return {"lune_id": lune.id, "document_id": take(connection, lune, wanted, "job_x")}
+
+
 def _memory(connection: Connection, tenant_id: str) -> str:
     new = NewMemory(id=new_id("mem"), content="The moon is far.")
     return store_memory(connection, Scope(tenant_id), new, str([0.1] * 384), "job_x", 0).id
@@ -146,6 +161,13 @@ def _memory(connection: Connection, tenant_id: str) -> str:
 def _session(connection: Connection, tenant_id: str) -> str:
     begin_session(connection, tenant_id, "user-123", {}, REST)
     return "user-123"
+
+
+def _web_chat(connection: Connection, tenant_id: str, key_id: str, job_id: str) -> str:
+    made, _ = begin_web_chat(
+        connection, new_id("wch"), tenant_id, key_id, job_id, b"hash", "sealed", 0, 60
+    )
+    return made
 
 
 def _endpoint(web: Flask, key: str) -> str:
@@ -240,11 +262,15 @@ def test_each_scope_opens_its_own_rooms_alone(world: World) -> None:
             "evolution",
             "feedback",
             "jobs",
+            "lune_documents",
+            "lunes",
             "memory",
             "models",
             "providers",
             "responses",
+            "router",
             "session",
+            "web_chats",
         },
         "billing": {"billing", "usage", "session"},
         "manage": {"keys", "budgets", "data", "provider_keys", "webhooks", "session"},

@@ -38,6 +38,11 @@ PUBLIC = {
     "/v1/sessions",
     "/openapi.json",
     "/docs",
+    "/chat/<token>",
+    "/chat/<token>/messages",
+    "/chat/<token>/events",
+    "/chat/<token>/stop",
+    "/static/<digest_of>/<asset>",
 }
 """All that answers without a key."""
 
@@ -103,7 +108,8 @@ def test_every_route_that_is_not_public_refuses(
 
 
 def test_every_post_that_makes_no_job_honours_an_idempotency_key(web: Flask) -> None:
-    """Those that make a job carry the key into its admission; nobody is known yet at a sign-in."""
+    """Those that make a job carry the key into its admission; nobody is known yet at a sign-in, and
+    to stop twice is to stop once."""
     with_job = {
         "chat.create_chat_completion",
         "completions.create_completion",
@@ -111,10 +117,12 @@ def test_every_post_that_makes_no_job_honours_an_idempotency_key(web: Flask) -> 
         "images.create_image",
         "messages.create_message",
         "responses.create_response",
+        "router.route",
         "transcriptions.create_transcription",
+        "web_chat_page.say",
     }
     posts = {rule.endpoint for rule in web.url_map.iter_rules() if "POST" in (rule.methods or ())}
-    rest = posts - with_job - {"sessions.create_session"}
+    rest = posts - with_job - {"sessions.create_session", "web_chat_page.stop"}
     assert len(rest) >= 15
     for endpoint in rest:
         called = set(web.view_functions[endpoint].__code__.co_names)

@@ -26,7 +26,7 @@ GC_THRESHOLDS = (50_000, 20, 50)
 """A collection walks all live objects; at the default of 700 allocations it runs many times a
 request."""
 
-TASKS = ("evolution", "inference", "memory", "upkeep", "webhooks")
+TASKS = ("evolution", "inference", "memory", "router", "upkeep", "webhooks")
 
 app = Celery("moonpool", include=[f"tasks.{name}" for name in TASKS])
 app.conf.update(worker_config(settings().broker, max(settings().slots(lane) for lane in LANES)))
@@ -51,6 +51,11 @@ app.conf.beat_schedule = {
     "verify the evolution each night": {
         "task": Task.VERIFY_EVOLUTION.value,
         "schedule": crontab(hour="3", minute="45"),
+        "options": {"queue": "system"},
+    },
+    "count feedback into the router's profile each night": {
+        "task": Task.LEARN_ROUTING.value,
+        "schedule": crontab(hour="4", minute="0"),
         "options": {"queue": "system"},
     },
     "consolidate memories each night": {

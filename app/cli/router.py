@@ -10,12 +10,21 @@ from typing import TYPE_CHECKING
 import click
 
 from app.cli import options
+from app.cli.router_profiles import (
+    activate_command,
+    learn_command,
+    profiles_command,
+    push_command,
+    rollback_command,
+    shadow_command,
+)
 from app.cli.show import show_json, show_table
 from app.embedding.minilm import embedder
 from app.errors import InvalidRequest
 from app.settings import settings
 from app.uniroute.evaluate import Scoring, learned_on_halves, of_profile
 from app.uniroute.fit import fit
+from app.uniroute.plot import pareto_svg
 from app.uniroute.profile import Profile, read_profile, with_model, write_profile
 from app.uniroute.prompts import TOKENS, Prompts, read_prompts
 from app.uniroute.published import published_profile
@@ -34,7 +43,7 @@ prices = click.option("--prices", type=file, help="Prices of models, JSON; witho
 
 @click.group()
 def router() -> None:
-    """Learn, score and extend the profiles by which the router chooses models.
+    """Learn, score, extend and activate the profiles by which the router chooses models.
 
     \b
     Examples:
@@ -43,6 +52,8 @@ def router() -> None:
       moonpool router eval --data test.json --profile profile.json --json
       moonpool router add-model --profile profile.json --data few.json --model new-model
       moonpool router import --data published.json --out profile.json
+      moonpool router push profile.json
+      moonpool router activate 8163b8cad6580a92
     """
 
 
@@ -77,10 +88,16 @@ def fit_command(data: Path, prices: Path | None, out: Path, seed: int, as_json: 
 @prices
 @click.option("--profile", "profile_file", type=file, help="Score this one, and learn nothing.")
 @click.option("--seeds", type=click.IntRange(1, 1000), default=8, show_default=True)
+@click.option("--plot", type=file, help="Draws quality against cost of the first run, SVG.")
 @options.as_json
 @options.data_dir
 def eval_command(
-    data: Path, prices: Path | None, profile_file: Path | None, seeds: int, as_json: bool
+    data: Path,
+    prices: Path | None,
+    profile_file: Path | None,
+    seeds: int,
+    plot: Path | None,
+    as_json: bool,
 ) -> None:
     """Score a router on scored prompts: for each seed it learns on one half and is scored on the
     other; or a profile, on all of them and on random halves. docs/router.md defines the figures.
@@ -99,8 +116,10 @@ def eval_command(
         _enough(data, scored)
         usd = costs_of(scored.models, table, str(prices)) if table else profile.usd
         runs = of_profile(profile, _prompts(scored, profile.tokens), scored, usd, seeds)
+    if plot is not None:
+        _write(plot, pareto_svg(runs[0].drawing))
     if as_json:
-        show_json({"models": scored.models, "runs": [asdict(run) for run in runs]})
+        show_json({"models": scored.models, "runs": [_told(run) for run in runs]})
     else:
         show_table(HEADS, [_cells(run) for run in runs] + _means(runs))
 
@@ -152,6 +171,17 @@ def import_command(data: Path, out: Path, as_json: bool) -> None:
     _show(profile, out, as_json)
 
 
+for command in (
+    push_command,
+    activate_command,
+    rollback_command,
+    profiles_command,
+    learn_command,
+    shadow_command,
+):
+    router.add_command(command)
+
+
 def _prompts(scored: "Scored", tokens: int) -> Prompts:
     return read_prompts(embedder(settings()), scored.texts, tokens)
 
@@ -159,6 +189,18 @@ def _prompts(scored: "Scored", tokens: int) -> Prompts:
 def _enough(data: Path, scored: "Scored") -> None:
     if len(scored.texts) < HALVES:
         raise InvalidRequest(f"{data}: has fewer than {HALVES} prompts", param=str(data))
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text)
+    except OSError as error:
+        raise InvalidRequest(f"{path}: {error.strerror}", param=str(path)) from error
+
+
+def _told(run: Scoring) -> dict[str, object]:
+    names = ("seed", "prompts", "clusters")
+    return {name: getattr(run, name) for name in names} | {"figures": asdict(run.figures)}
 
 
 def _checksum(path: Path) -> str:

@@ -71,6 +71,19 @@ def list_budgets(
     return [Budget(*row) for row in rows]
 
 
+def spendable(connection: Connection, tenant_id: str, app_id: str, key_id: str) -> int:
+    """The most that a job of this app and key may hold now, in nano-dollars: what the wallet and
+    its overdraft have, and no more than the tightest budget leaves."""
+    row = connection.execute(
+        "SELECT least(a.balance + a.overdraft, (SELECT min(b.hard - b.held - CASE "
+        "WHEN b.period_start < period_start(b.period) THEN 0 ELSE b.spent END) FROM budget AS b "
+        "WHERE b.tenant_id = %(tenant)s AND b.subject = CASE b.scope WHEN 'app' THEN %(app)s "
+        "WHEN 'key' THEN %(key)s ELSE %(tenant)s END)) FROM account AS a WHERE a.id = %(wallet)s",
+        {"tenant": tenant_id, "app": app_id, "key": key_id, "wallet": f"{tenant_id}/wallet"},
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
 def get_budget(connection: Connection, tenant_id: str, budget_id: str) -> Budget:
     """A tenant's budget. Raises NotFound, for another tenant's too."""
     row = connection.execute(

@@ -3,14 +3,15 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import orjson
-
+from app.catalogue.tokens import estimate_tokens
 from app.db.connect import Connection
 from app.db.reads import Reads
 from app.embedding.minilm import embedder
+from app.embedding.vector import as_text
 from app.memory.finding import store as finding
 from app.memory.model import MemoryType, Recalled, Scope
-from app.memory.recall import QUERY_CHARS_MAX, within, words_of
+from app.ranking.bm25 import words_of
+from app.ranking.budget import QUERY_CHARS_MAX, within
 from app.settings import Settings
 
 if TYPE_CHECKING:
@@ -53,11 +54,11 @@ class Memories:
             total, counts = finding.counts(connection, where, query)
             words = words_of(total, counts)
             core = {
-                *finding.near(connection, where, vector, total.memories),
+                *finding.near(connection, where, vector, total.texts),
                 *finding.worded(connection, where, words),
             }
             found = finding.scored(connection, where, sorted(core), vector, words, limit)
-            chosen = within(found, tokens)
+            chosen = within(found, tokens, _cost)
             if touch and chosen:
                 finding.touch(connection, [one.memory.id for one in chosen])
             return chosen
@@ -65,6 +66,5 @@ class Memories:
         return self._reads.run(find)
 
 
-def as_text(vector: "NDArray[np.float32]") -> str:
-    """A vector as pgvector reads it."""
-    return orjson.dumps(vector, option=orjson.OPT_SERIALIZE_NUMPY).decode()
+def _cost(one: Recalled) -> int:
+    return estimate_tokens(one.memory.content)

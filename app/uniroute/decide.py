@@ -1,9 +1,9 @@
 """Which model is to answer a prompt: the least of expected error + cost_weight * cost."""
 
 import math
+from collections import OrderedDict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from app.errors import InvalidRequest
@@ -31,23 +31,25 @@ class Score:
 @dataclass(frozen=True, slots=True)
 class Decision:
     """`scores` are of all candidates, the chosen one first; `clusters` is how much of each cluster
-    the prompt is, and `cluster_id` the one it is most of."""
+    the prompt is, and `cluster_id` the one it is most of: none and None where the prompt could not
+    be read. `cached`: its place among the clusters was known."""
 
     model: str
     expected_error: float
     cost_adjusted_score: float
-    cluster_id: int
+    cluster_id: int | None
     reasoning: str
     scores: tuple[Score, ...]
     clusters: tuple[float, ...]
     profile: str
+    cached: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
     clusters: tuple[float, ...]
     expected: dict[str, float]
-    nearest: int
+    nearest: int | None
 
 
 class Router:
@@ -60,7 +62,7 @@ class Router:
         self._vectors = profile.error_vectors
         self._usd = dict(zip(profile.models, profile.usd.tolist(), strict=True))
         self._embedder = embedder
-        self._place = lru_cache(maxsize=KEPT)(self._find)
+        self._kept: OrderedDict[tuple[str, int], _Place] = OrderedDict()
 
     def decide(
         self,
@@ -78,12 +80,41 @@ class Router:
         Raises InvalidRequest for a model without a profile and for a wrong weight, and as the
         embedder does.
         """
-        if not math.isfinite(cost_weight) or cost_weight < 0:
-            raise InvalidRequest("cost_weight must be a number of 0 or more", param="cost_weight")
+        _check(cost_weight)
         candidates = self._candidates(models)
-        beginning = excerpt(text, self.profile.tokens)
-        place = self._place(beginning, len(text))
-        prices = {name: (usd or {}).get(name, self._usd[name]) for name in candidates}
+        key = excerpt(text, self.profile.tokens), len(text)
+        place = self._kept.get(key)
+        cached = place is not None
+        if place is None:
+            place = self._kept[key] = self._find(*key)
+            if len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+        else:
+            self._kept.move_to_end(key)
+        return self._decision(place, candidates, cost_weight, usd or {}, cached)
+
+    def decide_unread(
+        self,
+        *,
+        models: Collection[str] | None = None,
+        cost_weight: float = 0.0,
+        usd: Mapping[str, float] | None = None,
+    ) -> Decision:
+        """As `decide`, by the models' means alone, for a prompt that could not be read."""
+        _check(cost_weight)
+        means = dict(zip(self.profile.models, self.profile.means.tolist(), strict=True))
+        place = _Place((), means, None)
+        return self._decision(place, self._candidates(models), cost_weight, usd or {}, False)
+
+    def _decision(
+        self,
+        place: _Place,
+        candidates: list[str],
+        cost_weight: float,
+        usd: Mapping[str, float],
+        cached: bool,
+    ) -> Decision:
+        prices = {name: usd.get(name, self._usd[name]) for name in candidates}
         dearest = max(prices.values())
         scores = []
         for name in candidates:
@@ -95,6 +126,7 @@ class Router:
         return Decision(
             best.model, best.expected_error, best.score, place.nearest,
             _reasoning(scores, place, cost_weight), tuple(scores), place.clusters, self._version,
+            cached,
         )  # fmt: skip
 
     def _candidates(self, models: Collection[str] | None) -> list[str]:
@@ -116,10 +148,17 @@ class Router:
         return _Place(tuple(shares.tolist()), named, int(shares.argmax()))
 
 
+def _check(cost_weight: float) -> None:
+    if not math.isfinite(cost_weight) or cost_weight < 0:
+        raise InvalidRequest("cost_weight must be a number of 0 or more", param="cost_weight")
+
+
 def _reasoning(scores: list[Score], place: _Place, cost_weight: float) -> str:
     best = scores[0]
     surest = min(scores, key=lambda one: one.expected_error)
-    near = f"nearest cluster {place.nearest} ({place.clusters[place.nearest]:.0%})"
+    near = "the prompt could not be read, all prompts count"
+    if place.nearest is not None:
+        near = f"nearest cluster {place.nearest} ({place.clusters[place.nearest]:.0%})"
     said = f"{near}: {best.model} is expected to err on {best.expected_error:.0%}"
     if surest.expected_error >= best.expected_error:
         return f"{said}, the least of {len(scores)}"

@@ -5,13 +5,32 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from app.uniroute.curve import Figures, figures
+from app.uniroute.curve import (
+    Curve,
+    Figures,
+    deferral_curve,
+    figures,
+    no_router_curve,
+    normalised,
+)
 from app.uniroute.fit import fit
 from app.uniroute.profile import Profile
 from app.uniroute.prompts import Prompts
 from app.uniroute.scored import Scored
 
 Matrix = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """What a picture of one run shows: the router's curve, the hull of what can be bought without
+    it, and each model's cost and quality. The dearest model costs 1."""
+
+    router: Curve
+    hull: Curve
+    models: tuple[str, ...]
+    costs: tuple[float, ...]
+    qualities: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +41,7 @@ class Scoring:
     prompts: int
     clusters: int
     figures: Figures
+    drawing: Drawing
 
 
 def learned_on_halves(prompts: Prompts, scored: Scored, usd: Matrix, seeds: int) -> list[Scoring]:
@@ -57,4 +77,13 @@ def _scoring(
     columns = [profile.models.index(name) for name in scored.models]
     expected = profile.expected(prompts.points(profile.length_weight))[:, columns]
     found = figures(expected, scored.quality, usd, scored.models)
-    return Scoring(seed, len(scored.texts), len(profile.centres), found)
+    drawing = _drawing(expected, scored, usd)
+    return Scoring(seed, len(scored.texts), len(profile.centres), found, drawing)
+
+
+def _drawing(expected: Matrix, scored: Scored, usd: Matrix) -> Drawing:
+    costs, means = normalised(usd), scored.quality.mean(axis=0)
+    return Drawing(
+        deferral_curve(expected, scored.quality, costs), no_router_curve(means, costs),
+        scored.models, tuple(costs.tolist()), tuple(means.tolist()),
+    )  # fmt: skip

@@ -14,11 +14,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.errors import InvalidRequest
 from app.uniroute.clusters import memberships
+from app.uniroute.model import DEFAULT
 
 Matrix = NDArray[np.float64]
 FORM = 1
 DIGITS = 6
-DEFAULT = Path(__file__).with_name("default.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +101,8 @@ def make(
     order = np.argsort(np.array(models))
     counts, errors = table
     return Profile(
-        tuple(models[i] for i in order), _round(centres), _round(counts[:, order]),
-        _round(errors[:, order]), _round(means[order]), _round(usd[order]),
+        tuple(models[i] for i in order), rounded(centres), rounded(counts[:, order]),
+        rounded(errors[:, order]), rounded(means[order]), rounded(usd[order]),
         round(temperature, DIGITS), round(shrinkage, DIGITS), round(length_weight, DIGITS),
         tokens, dict(origin),
     )  # fmt: skip
@@ -129,25 +129,37 @@ def with_model(
 
 def with_prices(profile: Profile, usd: Matrix, source: str) -> Profile:
     """The profile with other prices, in the order of its models."""
-    return replace(profile, usd=_round(usd), origin={**profile.origin, "prices": source})
+    return replace(profile, usd=rounded(usd), origin={**profile.origin, "prices": source})
 
 
 def write_profile(profile: Profile, path: Path) -> None:
     """Writes the file of a profile. Raises InvalidRequest if that cannot be."""
-    whole = {"form": FORM, "version": profile.version, **_plain(profile)}
     try:
-        path.write_bytes(orjson.dumps(whole) + b"\n")
+        path.write_bytes(profile_text(profile) + b"\n")
     except OSError as error:
         raise InvalidRequest(f"{path}: {error.strerror}", param=str(path)) from error
+
+
+def profile_text(profile: Profile) -> bytes:
+    """A profile as its file has it."""
+    return orjson.dumps({"form": FORM, "version": profile.version, **_plain(profile)})
 
 
 def read_profile(path: Path) -> Profile:
     """The profile of a file. Raises InvalidRequest, which names the field, if it is none, or if it
     was changed since it was written."""
     try:
-        file = _File.model_validate_json(path.read_bytes())
+        text = path.read_bytes()
     except OSError as error:
         raise InvalidRequest(f"{path}: {error.strerror}", param=str(path)) from error
+    return parse_profile(text, path)
+
+
+def parse_profile(text: bytes, path: Path | str) -> Profile:
+    """The profile that `profile_text` wrote; `path` is what errors call it. Raises as
+    `read_profile` does."""
+    try:
+        file = _File.model_validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"]))
@@ -170,7 +182,7 @@ def default_profile() -> Profile:
     return read_profile(DEFAULT)
 
 
-def _profile(path: Path, file: _File) -> Profile:
+def _profile(path: Path | str, file: _File) -> Profile:
     arrays = {
         name: _array(path, name, getattr(file, name)) for name in ("centres", "counts", "errors")
     }
@@ -190,7 +202,7 @@ def _profile(path: Path, file: _File) -> Profile:
     )  # fmt: skip
 
 
-def _array(path: Path, name: str, rows: list[list[float]]) -> Matrix:
+def _array(path: Path | str, name: str, rows: list[list[float]]) -> Matrix:
     if len({len(row) for row in rows}) != 1:
         raise InvalidRequest(f"{path}: {name} must have rows of one length", param=name)
     return np.array(rows, np.float64)
@@ -212,6 +224,7 @@ def _plain(profile: Profile) -> dict[str, Any]:
     }
 
 
-def _round(values: Matrix) -> Matrix:
+def rounded(values: Matrix) -> Matrix:
+    """The numbers as a profile's file has them."""
     # Adding 0 makes -0.0, which has another checksum, 0.0.
     return np.round(values, DIGITS) + 0.0

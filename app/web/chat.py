@@ -7,14 +7,17 @@ from app.emotion.prompt import checked_style
 from app.emotion.session_name import checked_session
 from app.emotion.traits import TRAITS, unknown_trait
 from app.errors import InvalidRequest
+from app.lunes.finding.service import Finder
+from app.settings import Settings
+from app.web.auth import caller
 from app.web.body import read_request
 from app.web.front import Front
 from app.web.inference import Asked, Shape, json_answer, respond
 from app.web.openai_stream import Chunks
 from app.web.schemas.chat import ChatRequest
 from app.web.schemas.usage import TEXT_MAX
+from app.web.web_chat_answer import linked_shape
 
-NOT_HERE = ("lunes", "include_references", "include_web_chat")
 FEELING = ("emotion_tracking", "emotion_style", "personality_traits")
 """Fields that put a feeling before the messages."""
 
@@ -23,6 +26,9 @@ EMOTION_BYTES = 1000
 
 MEMORY_BYTES = 2000
 """More than the introduction of recalled memories and the days they are from."""
+
+LUNE_BYTES = 1000
+"""More than the introduction of sources and the blank lines between them."""
 
 
 def chat_routes(front: Front) -> Blueprint:
@@ -35,18 +41,29 @@ def chat_routes(front: Front) -> Blueprint:
         wanted, body = read_request(front, ChatRequest)
         usage = include_usage(wanted)
         shape = Shape(form=lambda draft: Chunks(draft, usage), whole=json_answer)
-        asked = chat_asked(wanted, body)
-        asked.context_bytes = context_bytes(wanted, front.settings.memory_tokens)
-        return respond(front, asked, shape)
+        if wanted.option("include_web_chat"):
+            shape = linked_shape(front, usage)
+        return respond(front, conversation(front, wanted, body), shape)
 
     return routes
 
 
+def conversation(front: Front, wanted: ChatRequest, body: bytes) -> Asked:
+    """What a chat request asks of the line, with what is put before its messages. Raises
+    InvalidRequest, and NotFound for a lune that the caller does not have."""
+    asked = chat_asked(wanted, body)
+    asked.context_bytes = context_bytes(wanted, front.settings)
+    unless_unknown(front, wanted)
+    return asked
+
+
 def chat_asked(wanted: ChatRequest, body: bytes) -> Asked:
     """What a chat request asks of the line. Raises InvalidRequest."""
-    for name in NOT_HERE:
-        if wanted.option(name):
-            raise InvalidRequest(f"{name} is not available on this server.", param=name)
+    if wanted.option("include_web_chat") and wanted.store is False:
+        raise InvalidRequest(
+            "include_web_chat needs an answer that is kept: leave out store.",
+            param="include_web_chat",
+        )
     return Asked(
         kind="chat.completion",
         path="/chat/completions",
@@ -54,6 +71,8 @@ def chat_asked(wanted: ChatRequest, body: bytes) -> Asked:
         request=body.decode(),
         model=wanted.model,
         provider=wanted.option("provider"),
+        models=wanted.option("models"),
+        cost_weight=wanted.option("cost_weight"),
         fallbacks=wanted.option("fallbacks") or (),
         fields=wanted.demands(),
         answer_tokens=wanted.tokens_asked(),
@@ -67,9 +86,15 @@ def chat_asked(wanted: ChatRequest, body: bytes) -> Asked:
     )
 
 
-def context_bytes(wanted: ChatRequest, memory_tokens: int) -> int:
-    """The most that feeling and memory add to the prompt. Raises InvalidRequest for a session, a
-    style or a trait that is none."""
+def unless_unknown(front: Front, wanted: ChatRequest) -> None:
+    """Raises NotFound for a lune that the caller does not have."""
+    if names := wanted.option("lunes"):
+        Finder(front.reads, front.settings).shelves(caller().tenant_id, names)
+
+
+def context_bytes(wanted: ChatRequest, settings: Settings) -> int:
+    """The most that feeling, memory and lunes add to the prompt. Raises InvalidRequest for a
+    session, a style or a trait that is none."""
     feels, memory = any(wanted.option(name) for name in FEELING), wanted.option("memory")
     if feels:
         _check_feeling(wanted)
@@ -80,7 +105,10 @@ def context_bytes(wanted: ChatRequest, memory_tokens: int) -> int:
                 raise InvalidRequest(
                     f"{name} must have {TEXT_MAX} characters at most with memory.", param=name
                 )
-        added += MEMORY_BYTES + (memory.tokens or memory_tokens) * BYTES_PER_TOKEN
+        added += MEMORY_BYTES + (memory.tokens or settings.memory_tokens) * BYTES_PER_TOKEN
+    if wanted.option("lunes"):
+        tokens = wanted.option("lune_tokens") or settings.lune_tokens
+        added += LUNE_BYTES + tokens * BYTES_PER_TOKEN
     return added
 
 

@@ -30,10 +30,13 @@ def run_chore(
     lane: Lane = "background",
     deadline_s: float = 120.0,
     head: Head | None = None,
+    waits: bool = False,
+    job_id: str | None = None,
 ) -> Response:
     """Admits a chore of `kind` with `asked` as its request: 202 with the job object, or with
     `Prefer: wait` 200 with its result if that comes in time. `path`: of the door, and `body`: the
-    bytes that came, for which an Idempotency-Key stands.
+    bytes that came, for which an Idempotency-Key stands. `waits`: a client that prefers nothing
+    waits for the result. `job_id`: the new job's id, where its door has written it down before.
 
     Raises what `admit` raises, and the error of a chore that failed while its client waited."""
     principal = caller()
@@ -42,20 +45,24 @@ def run_chore(
         key_id=principal.key_id, app_id=principal.app_id or "Unknown",
         lane=lane, deadline_s=deadline_s, backlog=front.settings.backlog(lane),
     )  # fmt: skip
+    draft.id = job_id or draft.id
     draft.path, draft.idempotency_key = path, idempotency_key()
     if draft.idempotency_key is not None:
         draft.body_hash = hashlib.sha256(body).hexdigest()
-    return _answer(front, draft, head or (lambda _: {}))
+    return _answer(front, draft, head or (lambda _: {}), waits)
 
 
-def _answer(front: Front, draft: Draft, head: Head) -> Response:
-    wait_s = asked_wait(request.environ.get("HTTP_PREFER", ""))
+def _answer(front: Front, draft: Draft, head: Head, waits: bool) -> Response:
+    prefer = request.environ.get("HTTP_PREFER", "")
+    wait_s = asked_wait(prefer)
+    waits = waits and wait_s is None and "respond-async" not in prefer
     job_id = admit(front, draft).job_id
     headers = {**answer_headers(job_id), "Location": urls(job_id)["self"]}
     if job_id != draft.id:
         headers["Idempotent-Replayed"] = "true"
     if wait_s is not None:
         headers["Preference-Applied"] = f"wait={wait_s:g}"
+    if waits or wait_s is not None:
         tail = front.tail(job_id, draft.tenant_id, QUEUED)
         tail.catch_up()
         done = answer_when_done(front, tail, wait_s, False, request.environ)

@@ -14,6 +14,7 @@ from app.evolution.feedback.store import list_feedback, rated_job
 from app.evolution.model import Feedback, NewFeedback, Terms
 from app.evolution.service import rate
 from app.ids import is_job_id
+from app.uniroute.model import ANSWER_PREFIX as ROUTED
 from app.web.accounts import unix
 from app.web.auth import caller
 from app.web.front import Front
@@ -22,7 +23,7 @@ from app.web.posting import posted, read_json
 from app.web.schemas.evolution import FeedbackBody
 
 JOB = "job_"
-ANSWERS = ("chatcmpl-", TEXT_COMPLETION, RESPONSE, MESSAGE)
+ANSWERS = ("chatcmpl-", TEXT_COMPLETION, RESPONSE, MESSAGE, ROUTED)
 """What ids of answers begin with in place of their job's `job_`."""
 
 

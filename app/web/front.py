@@ -21,6 +21,7 @@ from app.jobs.tail import Tail
 from app.limits.limiter import Limiter
 from app.queue import Bell
 from app.settings import Settings
+from app.uniroute.shelf import Names
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class Front:
     reads: Reads
     hub: Hub
     reader: LogReader
+    profiles: Names
 
     def tail(self, job_id: str, tenant_id: str, last: EventId) -> Tail:
         """A reader of a job's events after `last`."""
@@ -62,6 +64,7 @@ def front(settings: Settings) -> Front:
         reads=reads,
         hub=Hub(settings.redis),
         reader=LogReader(settings.redis),
+        profiles=Names(reads),
     )
 
 

@@ -17,6 +17,7 @@ def nobody(_: Front) -> None:
 GUARDS: dict[str, Guard] = {
     "admin": needs("admin"),
     "admin_money": needs("admin"),
+    "assets": nobody,
     "billing": needs("billing"),
     "budgets": needs("manage"),
     "chat": needs("inference"),
@@ -30,6 +31,9 @@ GUARDS: dict[str, Guard] = {
     "images": needs("inference"),
     "jobs": needs("inference"),
     "keys": needs("manage"),
+    "lune_documents": needs("inference"),
+    "lune_search": needs("inference"),
+    "lunes": needs("inference"),
     "memory": needs("inference"),
     "messages": needs("inference"),
     "models": needs("inference"),
@@ -40,10 +44,13 @@ GUARDS: dict[str, Guard] = {
     "public": nobody,
     "responses": needs("inference"),
     "rollback": needs("manage"),
+    "router": needs("inference"),
     "session": authenticate,
     "sessions": nobody,
     "transcriptions": needs("inference"),
     "usage": needs("billing"),
+    "web_chat_page": nobody,
+    "web_chats": needs("inference"),
     "webhooks": needs("manage"),
 }
 

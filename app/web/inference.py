@@ -21,8 +21,11 @@ from app.errors import Forbidden, InvalidRequest, ModelNotFound
 from app.events.log import QUEUED
 from app.ids import new_id
 from app.jobs.model import Door, Draft, Kind, Lane
+from app.ledger.budgets import spendable
+from app.uniroute.model import AUTO, ROUTED
 from app.web.auth import caller
 from app.web.body import idempotency_key
+from app.web.candidates import Candidates, Wanted, candidates, with_candidates
 from app.web.delivery import forgetting, unless_deleted
 from app.web.front import Front
 from app.web.job_stream import Form, JobStream
@@ -55,7 +58,9 @@ class Asked:
     worker gets, of a chat completion where the kind is a conversation; `path`: of the door, without
     `/v1`. `fields`: what of a chat request may be beyond a provider. `answer_tokens`: the most that
     the client wants, None for the model's own bound. `images` and `seconds` of audio are the most
-    that the answer can use; `context_bytes` the most that the worker adds to the prompt.
+    that the answer can use; `context_bytes` the most that the worker adds to the prompt, and
+    `prompt_bytes` what of `request` goes there, if not all. `models` and `cost_weight` are for the
+    router; `answer_prefix`: what ids of its answers begin with.
     """
 
     kind: Kind
@@ -72,6 +77,10 @@ class Asked:
     images: int = 0
     seconds: float = 0
     context_bytes: int = 0
+    prompt_bytes: int | None = None
+    models: Sequence[str] | None = None
+    cost_weight: float | None = None
+    answer_prefix: str = ""
     stream: bool = False
     background: bool = False
     cancel_on_disconnect: bool = True
@@ -109,7 +118,7 @@ def respond(front: Front, asked: Asked, shape: Shape) -> Response:
     _take_cache_header(asked, environ)
     models = models_of(front, asked)
     wish = _wish(asked, environ)
-    draft = _draft(front, asked, models, wish, environ)
+    draft = draft_of(front, asked, models, wish, environ)
     tail = front.tail(draft.id, draft.tenant_id, QUEUED)
     try:
         admission = admit(front, draft)
@@ -206,6 +215,11 @@ def models_of(front: Front, asked: Asked) -> list[Model]:
                 f"defaults.{asked.operation} in the catalogue names one.", param="model",
             )  # fmt: skip
     model = catalogue.find(name, asked.provider)
+    if model is None and name == AUTO:
+        return routed(front, asked)
+    if asked.models is not None or asked.cost_weight is not None:
+        given = "cost_weight" if asked.models is None else "models"
+        raise InvalidRequest(f"{given} is for the model {AUTO!r} alone.", param=given)
     if model is None:
         raise ModelNotFound(
             f"The model {name!r} does not exist here; GET /v1/models lists those that do.",
@@ -220,6 +234,43 @@ def models_of(front: Front, asked: Asked) -> list[Model]:
         _unless_unable(front, fallback, asked, "fallbacks")
         models.append(fallback)
     return models
+
+
+def routed(front: Front, asked: Asked) -> list[Model]:
+    """The models that the router may choose from, which the worker is told in the request. Raises
+    ModelNotFound, and what `choosable` raises."""
+    if asked.kind not in ROUTED:
+        raise ModelNotFound(
+            f"The model {AUTO!r} is for /v1/chat/completions, /v1/completions and /v1/router.",
+            param="model",
+        )
+    asked.prompt_bytes = len(asked.request)
+    found, asked.request = choosable(front, asked)
+    return list(found.models.values())
+
+
+def choosable(front: Front, asked: Asked) -> tuple[Candidates, str]:
+    """What the router may choose from, and the request that tells it to a worker. Raises as
+    `candidates` does, and InvalidRequest for what does not go with a choice."""
+    if asked.fallbacks:
+        raise InvalidRequest(
+            f"fallbacks does not go with the model {AUTO!r}: the other candidates stand in; models "
+            "names which these are.", param="fallbacks",
+        )  # fmt: skip
+    principal, told = caller(), orjson.loads(asked.request)
+    test = principal.mode == "test"
+    wanted = Wanted(
+        told, asked.fields, asked.models, asked.provider, asked.answer_tokens,
+        asked.context_bytes, test,
+    )  # fmt: skip
+    found = candidates(front, wanted)
+    if not test and len(found.models) > 1:
+        app_id = _app_id(principal, request.environ)
+        left = front.reads.run(
+            lambda c: spendable(c, principal.tenant_id, app_id, principal.key_id)
+        )
+        found.afford({name: _hold(model, asked) for name, model in found.models.items()}, left)
+    return found, with_candidates(told, found, prefix=asked.answer_prefix)
 
 
 def _unless_unable(front: Front, model: Model, asked: Asked, param: str) -> None:
@@ -254,7 +305,11 @@ def _wish(asked: Asked, environ: Environ) -> Wish:
     return Wish("stream" if asked.stream else "sync", "interactive", None)
 
 
-def _draft(front: Front, asked: Asked, models: list[Model], wish: Wish, environ: Environ) -> Draft:
+def draft_of(
+    front: Front, asked: Asked, models: list[Model], wish: Wish, environ: Environ
+) -> Draft:
+    """The job that a request is to become, of the caller's and for any of `models`. Raises
+    Forbidden."""
     settings, principal = front.settings, caller()
     key, body = idempotency_key(), asked.body
     test = principal.mode == "test"
@@ -299,8 +354,8 @@ def _prompt_tokens(asked: Asked) -> int:
 def _hold(model: Model, asked: Asked) -> int:
     if asked.operation == "transcription":
         return model.hold_units(0, asked.seconds)
-    prompt_bytes = len(asked.request) + asked.context_bytes
-    hold = model.hold(prompt_bytes, asked.answer_tokens, asked.choices)
+    given = len(asked.request) if asked.prompt_bytes is None else asked.prompt_bytes
+    hold = model.hold(given + asked.context_bytes, asked.answer_tokens, asked.choices)
     return hold + model.hold_units(asked.images, 0) if asked.images else hold
 
 

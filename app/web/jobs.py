@@ -1,7 +1,7 @@
 """`/v1/jobs`: the queue, seen by its owner."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from flask import Blueprint, Response, request
 
@@ -60,7 +60,7 @@ def job_routes(front: Front) -> Blueprint:
         job = front.jobs.find(job_id, caller().tenant_id)
         tail = front.tail(job.id, job.tenant_id, last or QUEUED)
         from_start = last is None or last < QUEUED
-        frames = _frames(tail, job, from_start, request.environ, forgetting(front, job))
+        frames = event_frames(tail, job, from_start, request.environ, forgetting(front, job))
         return stream_response(frames, {"x-job-id": job.id})
 
     return routes
@@ -102,9 +102,12 @@ def _states() -> list[str] | None:
     return [STATES[status]]
 
 
-def _frames(
-    tail: Tail, job: JobRow, from_start: bool, environ: dict[str, object], forget: Forget | None
-) -> Iterator[bytes]:
+def event_frames(
+    tail: Tail, job: JobRow, from_start: bool, environ: dict[str, object], forget: Forget | None,
+    told: Callable[[Event], bytes] = native_frame,
+) -> Iterator[bytes]:  # fmt: skip
+    """A job's events until its end, each as `told` frames it; `from_start`: with the one that opens
+    them. `forget` is called once the end has been sent."""
     try:
         if from_start:
             yield queued_frame(job)
@@ -115,7 +118,7 @@ def _frames(
         while True:
             there = forget is not None and tail.ended and not client_gone(environ)
             if events:
-                yield b"".join([native_frame(event) for event in events])
+                yield b"".join([told(event) for event in events])
                 silent_since = time.monotonic()
             elif time.monotonic() - silent_since >= PING_S:
                 yield b": ping\n\n"

@@ -13,6 +13,7 @@ import orjson
 from app.errors import Cancelled, MoonpoolError
 from app.events.log import Event
 from app.jobs.model import CONTEXT, Draft
+from app.uniroute.model import AUTO
 from app.web.job_stream import error_in
 from app.web.problems import from_job_error
 
@@ -33,12 +34,13 @@ class Chunks:
         self._draft, self._usage = draft, usage
         self._head = self._rest = self._context = b""
         self._sent_text = False
+        self._model, self._created = draft.model, 0
 
     def begins(self, event: Event) -> bool:
         """Takes what the chunks share from an attempt's first event, and what the last chunk of a
         choice tells beside it from `context`; neither is sent itself."""
         if event.name == "context":
-            self._context = b"," + event.data[1:-1]
+            self._tell(event.data)
             return True
         if event.name not in ("started", "restarted"):
             return False
@@ -47,12 +49,21 @@ class Chunks:
         self._begin(orjson.loads(event.data))
         return True
 
+    def _tell(self, context: bytes) -> None:
+        """Takes what the last chunk of a choice is to tell; of a routed job also its model."""
+        self._context = b"," + context[1:-1]
+        if self._draft.model == AUTO and not self._sent_text:
+            routing = orjson.loads(context).get("routing") or {}
+            self._model = routing.get("answered_model", self._model)
+            self._begin({"created": self._created or int(time.time())})
+
     def _begin(self, told: dict[str, Any]) -> None:
+        self._created = told.get("created", 0)
         head = {
             "id": self.prefix + self._draft.id.removeprefix("job_"),
             "object": self.kind,
-            "created": told.get("created", 0),
-            "model": self._draft.model,
+            "created": self._created,
+            "model": self._model,
             "system_fingerprint": None,
         }
         self._head = b"data: " + orjson.dumps(head)[:-1] + b',"choices":['
@@ -70,10 +81,10 @@ class Chunks:
             between = self._rest + self._head
             return self._head + data.replace(b"\n", between) + self._rest
         if name == "snapshot" and not self._sent_text:
-            self._sent_text = True
             told = orjson.loads(data)
             if context := {name: told[name] for name in CONTEXT if name in told}:
-                self._context = b"," + orjson.dumps(context)[1:-1]
+                self._tell(orjson.dumps(context))
+            self._sent_text = True
             return self._as_chunks(told["choices"])
         if name == "usage":
             if not self._usage:

@@ -24,6 +24,7 @@ BY_CODE: dict[str, type[MoonpoolError]] = {
     "max_attempts": errors.ProvidersFailed,
     "deadline_exceeded": errors.DeadlinePassed,
     "provider_refused": errors.InvalidRequest,
+    "document_unreadable": errors.InvalidRequest,
 }
 
 PLAIN: dict[int, type[MoonpoolError]] = {

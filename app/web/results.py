@@ -11,6 +11,7 @@ from app.dialects.responses.answer import Origin, ended_response
 from app.dialects.transcriptions import transcription_shown
 from app.jobs.model import STATUS, Draft, JobRow
 from app.web.pictures import image_result
+from app.web.web_chat_link import linked_result
 
 Shown = Callable[[dict[str, Any], JobRow], dict[str, Any]]
 
@@ -28,6 +29,7 @@ def ended_response_of(stored: dict[str, Any] | None, job: JobRow) -> dict[str, A
 
 
 RESULTS: dict[str, Shown] = {
+    "chat.completion": linked_result,
     "image": image_result,
     "text_completion": lambda stored, job: text_completion(stored, orjson.loads(job.request or "")),
     "response": ended_response_of,

@@ -22,7 +22,9 @@ TABLES = (
     "provider_key", "emotion_ripple", "emotion_history", "emotion_session", "memory_word",
     "memory_use", "memory_source", "memory",
     "memory_summed", "memory_forgetting", "memory_common", "trait_change", "trait_drift",
-    "evolution", "feedback",
+    "evolution", "feedback", "router_activation", "router_profile", "router_shadow", "lune_word",
+    "lune_lexeme", "lune_passage", "lune_version", "lune_intake", "lune_document", "lune",
+    "web_chat_turn", "web_chat",
 )  # fmt: skip
 
 

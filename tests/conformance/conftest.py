@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -9,6 +10,21 @@ from openai import OpenAI
 
 from tests.issuer import AUDIENCE, Issuer, ec_key, rsa_key
 from tests.stacks import Stack
+
+SEEDS = """
+providers:
+  openai: {kind: sim}
+  groq: {kind: sim}
+  anthropic: {kind: sim}
+models:
+  gpt-4o-mini:
+    price: {input: 0.15, output: 0.60}
+    routes: [{provider: openai, model: a}, {provider: groq, model: b}]
+  gpt-4o: {price: {input: 2.5, output: 10}, routes: [{provider: openai, model: e}]}
+  gpt-4: {price: {input: 30, output: 60}, routes: [{provider: openai, model: c}]}
+  claude-3-haiku: {price: {input: 0.25, output: 1.25}, routes: [{provider: anthropic, model: d}]}
+"""
+"""What the pages of the documented APIs name, at the simulator."""
 
 
 @pytest.fixture(scope="session")
@@ -40,6 +56,35 @@ def webs(issuer: Issuer) -> Iterator[Stack]:
     }
     with Stack(env) as stack:
         yield stack
+
+
+@pytest.fixture(scope="session")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A stack that has the models that the pages name."""
+    path: Path = tmp_path_factory.mktemp("seeds") / "catalogue.yaml"
+    path.write_text(SEEDS)
+    with Stack({"MOONPOOL_CATALOGUE": str(path)}) as stack:
+        yield stack
+
+
+@pytest.fixture
+def bearer(house: Stack) -> Iterator[httpx.Client]:
+    """A client with its key in Authorization; paths are below the root."""
+    with at_root(house, {"Authorization": f"Bearer {house.key}"}) as client:
+        yield client
+
+
+@pytest.fixture
+def api_key(house: Stack) -> Iterator[httpx.Client]:
+    """A client with its key in x-api-key."""
+    with at_root(house, {"x-api-key": house.key}) as client:
+        yield client
+
+
+def at_root(house: Stack, headers: dict[str, str]) -> httpx.Client:
+    """A client with these headers; paths are below the root."""
+    root = house.base_url.removesuffix("/v1")
+    return httpx.Client(base_url=root, headers=headers, timeout=60, trust_env=False)
 
 
 def tenant(stack: Stack, name: str, tier: str = "enterprise", *more: str) -> str:

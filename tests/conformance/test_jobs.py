@@ -225,7 +225,7 @@ def test_cut_background_job_begins_anew_and_gives_up_in_the_end(http: httpx.Clie
         (b'{"messages": [{"role": "user", "content": "x"}], "top_p": NaN}', 400, None),
         (b'{"messages": [{"role": "user", "content": "x"}], "max_tokens": "5"}', 400, "max_tokens"),
         (b'{"messages": [{"role": "user", "content": "\\ud800"}]}', 400, None),
-        (b'{"messages": [{"role": "user", "content": "x"}], "lunes": ["moon"]}', 400, "lunes"),
+        (b'{"messages": [{"role": "user", "content": "x"}], "lunes": ["moon"]}', 404, "lunes"),
         (b'{"messages": [{"role": "user", "content": "x"}], "stream": true, "background": true}',
          400, "stream"),
     ],

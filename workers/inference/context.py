@@ -1,10 +1,11 @@
-"""What shapes an answer beside the client's messages: how the session feels, what is remembered.
+"""What shapes an answer beside the client's messages: how the session feels, what is remembered,
+what was found in lunes.
 
-Both are helpers of an answer and never its condition: with their models or the database away the
+All are helpers of an answer and never its condition: with their models or the database away the
 chat goes on without them, and tells null in their place.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
@@ -20,12 +21,19 @@ from app.emotion.traits import baseline_of
 from app.errors import MoonpoolError
 from app.evolution.service import current_traits
 from app.jobs.model import Claimed
+from app.lunes.finding.model import Found
+from app.lunes.finding.service import LIMIT as PASSAGES
+from app.lunes.finding.service import Finder
+from app.lunes.prompt import lune_prompt, passage_tokens
+from app.lunes.references import References, source_of
 from app.memory.model import Recalled, Scope
 from app.memory.prompt import memory_prompt
 from app.memory.service import LIMIT, Memories
 from app.memory.turns import remember_turn
+from app.ranking.budget import within
 from app.settings import Settings
 from app.telemetry import log
+from app.webchat.service import WebChats
 
 Part = TypeVar("Part")
 DIGITS = 4
@@ -34,11 +42,13 @@ DIGITS = 4
 @dataclass(slots=True)
 class Context:
     """What the request in hand was given. `system`: messages for the model; `told`: what the answer
-    tells of them; `keeps`: called with the answer's text once it is whole, to remember the turn."""
+    tells of them; `keeps`: called with the answer's text once it is whole, to remember the turn;
+    `references`: what the answer may cite, where it is to say what it does."""
 
     system: list[str] = field(default_factory=list)
     told: dict[str, Any] = field(default_factory=dict)
     keeps: Callable[[str], object] | None = None
+    references: References | None = None
 
     def put_before(self, request: dict[str, Any], persona: bool) -> None:
         """Puts the messages behind the persona and before the client's own."""
@@ -62,12 +72,16 @@ class Contexts:
             reads, settings, lambda c, tenant_id: current_traits(c, tenant_id, personality)
         )
         self._memories = Memories(reads, settings)
+        self._finder = Finder(reads, settings)
+        self._web_chats = WebChats(reads, settings)
 
     def of(self, job: Claimed, options: dict[str, Any]) -> Context | None:
         """The context of a chat request with these fields; None if it asks for none."""
         memory, feels = options.get("memory"), options.get("emotion_tracking")
         style, traits = options.get("emotion_style"), options.get("personality_traits")
-        if not (memory or feels or style or traits):
+        lunes, refers = options.get("lunes"), options.get("include_references")
+        web_chat = options.get("include_web_chat")
+        if not (memory or feels or style or traits or lunes or refers or web_chat):
             return None
         context, felt = Context(), None
         text = last_said(options.get("messages") or ())
@@ -82,6 +96,11 @@ class Contexts:
                 self._recall(scope, wanted, text, context)
             if wanted.get("store"):
                 context.keeps = partial(self._keep, job, scope, text, felt)
+        if lunes or refers:
+            self._look_up(job, options, text, context)
+        if web_chat:
+            begin = partial(self._web_chats.begin, job)
+            context.told["web_chat"] = _unless_away("web chat not opened", begin)
         if options.get("debug"):
             context.told["debug"] = {"system": context.system, "reading": reading_told(felt)}
         return context
@@ -110,6 +129,23 @@ class Contexts:
         context.told["memory"] = None if found is None else used(found)
         if found:
             context.system.append(memory_prompt(found))
+
+    def _look_up(self, job: Claimed, options: dict[str, Any], text: str, context: Context) -> None:
+        names = options.get("lunes") or ()
+        found = _unless_away("lunes not searched", partial(self._found, job, names, text))
+        if found:
+            tokens = options.get("lune_tokens") or self._settings.lune_tokens
+            found = within(found, tokens, passage_tokens)
+        if found:
+            context.system.append(lune_prompt(found))
+        if options.get("include_references"):
+            context.told["url_references"] = None if found is None else []
+            if found is not None:
+                context.references = References([source_of(one) for one in found])
+
+    def _found(self, job: Claimed, names: Sequence[str], text: str) -> list[Found]:
+        shelves = self._finder.shelves(job.tenant_id, names) if names else []
+        return self._finder.find(job.tenant_id, shelves, text, PASSAGES)
 
     def _keep(self, job: Claimed, scope: Scope, asked: str, felt: Felt | None, answer: str) -> None:
         emotion = None

@@ -25,11 +25,13 @@ from app.settings import Settings
 from app.telemetry import log
 from app.vault import Vault
 from workers.inference.cached import AnswerCache
+from workers.inference.choice import Choices
 from workers.inference.context import Contexts
 from workers.inference.own_keys import OwnKeys
 from workers.inference.relay import Relay
 from workers.inference.routing import Routing
 from workers.inference.run import Attempt, Cancelled, Ended, Lost, Parts, Released
+from workers.inference.shadow import Shadow
 from workers.providers.registry import Providers
 
 SETTLE_RETRY_S = (0.2, 0.5, 1.0, 2.0)
@@ -92,11 +94,13 @@ class Desk:
         self._bell = Bell(settings.redis)
         models = catalogue(settings)
         publisher = Publisher(settings.redis, self._fenced)
-        reads = Reads(settings.postgres, "worker")
+        reads, routing = Reads(settings.postgres, "worker"), Routing(settings)
+        choices = Choices(settings, models, reads, routing)
         self._parts = Parts(
             settings, models, Providers(models, settings), publisher,
-            OwnKeys(reads, Vault(settings)), AnswerCache(reads), Routing(settings), reads,
-            Contexts(reads, settings, models),
+            OwnKeys(reads, Vault(settings)), AnswerCache(reads), routing, reads,
+            Contexts(reads, settings, models), choices,
+            Shadow(choices, models, reads) if settings.router_shadow else None,
         )  # fmt: skip
         self._claims: GroupCommit[tuple[str, int], list[Claimed]] = GroupCommit(
             settings.postgres, "claim", self._claim_group

@@ -9,6 +9,7 @@ from app.events.publish import JobLog, Publisher
 from app.jobs.model import Claimed
 from app.jobs.tail import snapshot
 from app.limits.release import Release
+from app.lunes.references import References
 from workers.providers.base import Answer, Chunk, Completion
 from workers.providers.collect import Collector
 
@@ -25,6 +26,7 @@ class Relay:
         self._log = JobLog(job.id, job.attempt, self._snapshot)
         self.spoke = False
         self.told: dict[str, Any] = {}
+        self.references: References | None = None
 
     def started(self) -> None:
         """Writes `started`, or `restarted` where an earlier attempt may have been heard."""
@@ -42,7 +44,10 @@ class Relay:
             self._publisher.wrote(self._log)
 
     def context(self, told: dict[str, Any]) -> None:
-        """Writes `context`: what the answer will tell, beside its choices, of what shaped it."""
+        """Writes `context`: what the answer will tell, beside its choices, of what shaped it. It is
+        written anew where its end adds to that."""
+        if not told:
+            return
         self.told = told
         self._log.event("context", orjson.dumps(told))
         if not self._quiet:
@@ -54,12 +59,21 @@ class Relay:
         if choices:
             self.spoke = True
             self._collector.add(choices)
+            if self.references is not None:
+                choices = self._with_references(self.references, choices)
             self._log.delta([orjson.dumps(choice) for choice in choices])
             self._publisher.wrote(self._log)
 
     def whole(self, answer: Completion | Answer) -> None:
         """Takes an answer that came in one piece."""
         self._whole = answer
+        if self.references is not None and isinstance(answer, Completion):
+            for choice in answer.choices:
+                message, index = choice["message"], choice.get("index") or 0
+                text = message.get("content") or ""
+                if notes := self.references.annotations(index, text, message):
+                    message["annotations"] = [*(message.get("annotations") or ()), *notes]
+            self.context({**self.told, "url_references": self.references.urls()})
 
     @property
     def answer(self) -> Answer | None:
@@ -76,6 +90,27 @@ class Relay:
         """The text of the answer so far, all choices."""
         texts = [choice["message"].get("content") for choice in self.choices()]
         return "".join(text for text in texts if isinstance(text, str))
+
+    def _with_references(
+        self, references: References, choices: list[dict[str, Any]]
+    ) -> list[dict[str, Any]]:
+        """The same choices; those at their end say what their whole text cites."""
+        if not any(choice.get("finish_reason") for choice in choices):
+            return choices
+        told = [self._ended(references, choice) for choice in choices]
+        self.context({**self.told, "url_references": references.urls()})
+        return told
+
+    def _ended(self, references: References, choice: dict[str, Any]) -> dict[str, Any]:
+        index, delta = choice.get("index") or 0, choice.get("delta") or {}
+        if not choice.get("finish_reason"):
+            return choice
+        notes = references.annotations(index, self._collector.text(index), delta)
+        if not notes:
+            return choice
+        self._collector.add([{"index": index, "delta": {"annotations": notes}}])
+        whole = [*(delta.get("annotations") or ()), *notes]
+        return {**choice, "delta": {**delta, "annotations": whole}}
 
     def write_snapshot(self) -> None:
         """Writes the answer so far, for a reader whose place the log no longer holds."""

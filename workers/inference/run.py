@@ -1,14 +1,14 @@
 """The story of one attempt of one job, from its claim to its terminal event."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import gevent
 import orjson
 
-from app.catalogue.model import Catalogue
+from app.catalogue.model import Catalogue, Model
 from app.db.reads import Reads
 from app.errors import MoonpoolError
 from app.events.publish import Publisher
@@ -17,18 +17,21 @@ from app.jobs.service import release
 from app.money import MILLION, usd
 from app.settings import Settings
 from app.telemetry import log
+from app.uniroute.model import AUTO
 from workers.inference.account import NO_TOKENS, bill, call_costs, is_told, told_or_estimated
 from workers.inference.cached import AnswerCache, Place, as_chunk, place_of, told_again
 from workers.inference.calls import AllFailed, Calls, Interrupted, Way, ways_of
-from workers.inference.context import Context, Contexts
+from workers.inference.choice import Choice, Choices
+from workers.inference.context import Context, Contexts, last_said
 from workers.inference.heard import Heard
 from workers.inference.own_keys import NONE, OwnKeys
 from workers.inference.relay import Relay
 from workers.inference.request import provider_request
 from workers.inference.routing import Routing
 from workers.inference.several import PROMPTS, Several
+from workers.inference.shadow import Shadow
 from workers.inference.verdicts import all_failed, deadline, interrupted, no_model
-from workers.providers.base import Completion
+from workers.providers.base import Chunk, Completion
 from workers.providers.registry import Providers
 
 
@@ -57,6 +60,8 @@ class Parts:
     routing: Routing = field(default_factory=Routing)
     reads: Reads | None = None
     contexts: Contexts | None = None
+    choices: Choices | None = None
+    shadow: Shadow | None = None
 
 
 @dataclass(slots=True)
@@ -85,6 +90,8 @@ class Attempt:
         self._keeps = True
         self._added = 0
         self._hit: tuple[Way, dict[str, Any]] | None = None
+        self._choice: Choice | None = None
+        self._model, self._prefix = "", "chatcmpl-"
         self._usage = self._error = b"null"
         self._body: bytes | None = None
 
@@ -127,6 +134,8 @@ class Attempt:
             cache = self._parts.cache
             if cache is not None and self._keeps:
                 gevent.spawn(cache.keep, self._place, self.job.id)
+        if self._parts.shadow is not None and outcome.state == "completed":
+            self._parts.shadow.consider(self.job)
 
     def without_answer(self, outcome: Outcome) -> None:
         """Makes `outcome` a failure that costs nothing and holds nothing of what was said."""
@@ -143,20 +152,25 @@ class Attempt:
         asked: dict[str, Any] = orjson.loads(job.request)
         options = {**(asked.get("extra_body") or {}), **asked}
         model = parts.catalogue.find(asked.get("model") or job.model, options.get("provider"))
+        fallbacks = options.get("fallbacks") or []
+        if model is None and asked.get("model") == AUTO:
+            model, fallbacks = self._chosen(options)
         if model is None:
             return self._end("failed", no_model(job.model))
-        ways = ways_of(parts.catalogue, model, options.get("fallbacks") or [], options)
+        ways = ways_of(parts.catalogue, model, fallbacks, options)
         request = provider_request(asked, model)
         context = self._context(options)
         if context is not None:
             context.put_before(request, bool(model.spec.persona))
-            self.relay.context(context.told)
+            if self._choice is None:
+                self.relay.context(context.told)
+            self.relay.references = context.references
         self._added = len(request.get("messages", ())) - len(asked.get("messages", ()))
         ttl_s = options.get("cache_ttl")
         if ttl_s and parts.cache is not None:
             self._keeps = options.get("store") is not False
             self._place = place_of(job.tenant_id, model, options.get("provider"), request, ttl_s)
-            if self._told_again(parts.cache, self._place, ways):
+            if self._told_again(parts.cache, self._place, ways, context):
                 return self._end("completed", None)
         if parts.own_keys is not None:
             self._own = parts.own_keys.of(job.tenant_id)
@@ -169,13 +183,7 @@ class Attempt:
             parts.settings, providers, ways, request, job.attempt, parts.routing,
             self._began + job.left_s, self._own,
         )  # fmt: skip
-        if model.spec.does != "chat":
-            self.relay.whole(calls.operate(model.spec.does))
-        elif job.door == "sync":
-            self.relay.whole(calls.complete())
-        else:
-            for chunk in calls.stream():
-                self.relay.chunk(chunk)
+        self._speak(calls, model, context)
         if context is not None:
             context.keep(self.relay.text())
         return self._end("completed", None)
@@ -186,17 +194,57 @@ class Attempt:
             return None
         return contexts.of(self.job, options)
 
-    def _told_again(self, cache: AnswerCache, place: Place, ways: list[Way]) -> bool:
+    def _speak(self, calls: Calls, model: Model, context: Context | None) -> None:
+        """Gives the answer to those who listen."""
+        if model.spec.does != "chat":
+            self.relay.whole(calls.operate(model.spec.does))
+        elif self.job.door == "sync":
+            self.relay.whole(calls.complete())
+            self._tell_choice(calls.answered, context)
+        else:
+            for chunk in calls.stream() if self._choice is None else self._routed(calls, context):
+                self.relay.chunk(chunk)
+
+    def _chosen(self, options: dict[str, Any]) -> tuple[Model | None, list[str]]:
+        """The router's choice among the candidates that the door found, and its fallbacks."""
+        choices, told = self._parts.choices, options["asked"]["router"]
+        self._prefix = told["prefix"] or self._prefix
+        if choices is not None:
+            text = last_said(options.get("messages") or ())
+            self._choice = choices.of(told, text, options.get("cost_weight") or 0.0)
+        if self._choice is None:
+            return None, []
+        return self._choice.model, self._choice.fallbacks
+
+    def _routed(self, calls: Calls, context: Context | None) -> Iterator[Chunk]:
+        """The chunks of an answer; who answers is told before the first."""
+        for chunk in calls.stream():
+            if not self._model:
+                self._tell_choice(calls.answered, context)
+            yield chunk
+
+    def _tell_choice(self, way: Way | None, context: Context | None) -> None:
+        """Tells what was chosen, and that it was `way` that answered."""
+        if self._choice is not None and way is not None:
+            self._model = way.model.id
+            told = context.told if context is not None else {}
+            # What a whole answer cites is told already.
+            self.relay.context({"routing": self._choice.told(way), **told, **self.relay.told})
+
+    def _told_again(
+        self, cache: AnswerCache, place: Place, ways: list[Way], context: Context | None
+    ) -> bool:
         """Answers from the cache if it can."""
         cached = cache.find(place)
         if cached is None:
             return False
+        way = next((way for way in ways if way.route.provider == cached.provider), ways[0])
+        self._tell_choice(way, context)
         answer, usage = told_again(cached)
         if isinstance(answer, Completion) and self.job.door != "sync":
             self.relay.chunk(as_chunk(answer))
         else:
             self.relay.whole(answer)
-        way = next((way for way in ways if way.route.provider == cached.provider), ways[0])
         self._hit = way, usage
         return True
 
@@ -257,10 +305,10 @@ class Attempt:
 
     def _completion(self, choices: list[dict[str, Any]], usage: dict[str, Any]) -> dict[str, Any]:
         return {
-            "id": "chatcmpl-" + self.job.id.removeprefix("job_"),
+            "id": self._prefix + self.job.id.removeprefix("job_"),
             "object": "chat.completion",
             "created": int(self.job.created_s),
-            "model": self.job.model,
+            "model": self._model or self.job.model,
             "system_fingerprint": None,
             "choices": choices,
             "usage": usage,

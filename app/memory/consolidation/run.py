@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from app.db.connect import Connection
 from app.embedding.apart import apart
 from app.embedding.minilm import embedder
+from app.embedding.vector import as_text
 from app.ids import new_id
 from app.memory.consolidation import store
 from app.memory.consolidation.store import Episode
 from app.memory.consolidation.summary import central, sentences
 from app.memory.model import NewMemory, Scope
-from app.memory.service import as_text
 from app.memory.store import insert
 from app.settings import Settings
 

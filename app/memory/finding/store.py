@@ -15,15 +15,11 @@ from app.memory.recall import (
     COMMON,
     COUNTED_DAYS,
     EXACT_MAX,
-    K1,
-    POSTINGS_MAX,
     STAYS_PER_HOUR,
     WEIGHTS,
-    B,
-    Count,
-    Words,
 )
 from app.memory.store import COLUMNS
+from app.ranking.bm25 import POSTINGS_MAX, Count, Words
 
 PARTS = ("meaning", "words", "neighbours", "recency", "importance", "spread")
 
@@ -97,7 +93,7 @@ def counts(connection: Connection, where: Places, query: str) -> tuple[Count, di
     for _, lexeme, memories, words, _, _ in rows:
         if memories:
             known = found.get(lexeme, Count(0, 0))
-            found[lexeme] = Count(known.memories + memories, known.words + int(words))
+            found[lexeme] = Count(known.texts + memories, known.words + int(words))
     return found.pop("", Count(0, 0)), found
 
 
@@ -160,8 +156,8 @@ def worded(connection: Connection, where: Places, words: Words) -> list[int]:
     rows = connection.execute(
         """
         WITH posting AS MATERIALIZED (
-            SELECT w.seq, a.weight * w.times * (%(k1)s + 1) / (
-                w.times + %(k1)s * (1 - %(b)s + %(b)s * w.words / %(mean_words)s)) AS score
+            SELECT w.seq,
+                bm25(a.weight, w.times, w.words, %(mean_words)s, %(k1)s, %(b)s) AS score
             FROM unnest(%(lexemes)s::text[], %(weights)s::float8[]) AS a (lexeme, weight)
             CROSS JOIN LATERAL (
                 SELECT seq, times, words FROM memory_word
@@ -178,8 +174,8 @@ def worded(connection: Connection, where: Places, words: Words) -> list[int]:
             OFFSET 0
         ) AS there ORDER BY best.score DESC, best.seq LIMIT %(limit)s
         """,
-        {**where.given, "lexemes": words.choosing, "mean_words": words.mean_words, "k1": K1,
-         "weights": [words.weights[lexeme] for lexeme in words.choosing], "b": B,
+        {**where.given, **words.given, "lexemes": words.choosing,
+         "weights": [words.weights[lexeme] for lexeme in words.choosing],
          "postings": POSTINGS_MAX, "limit": CANDIDATES},
         prepare=False,
     )  # fmt: skip
@@ -203,8 +199,7 @@ WITH core AS MATERIALIZED (
 ), member AS MATERIALIZED (
     SELECT m.seq, m.shelf, m.session, m.memory_type, 1 - (m.vector <=> %(vector)s) AS cosine,
         coalesce((
-            SELECT sum(a.weight * w.times * (%(k1)s + 1) / (
-                w.times + %(k1)s * (1 - %(b)s + %(b)s * w.words / %(mean_words)s)))
+            SELECT sum(bm25(a.weight, w.times, w.words, %(mean_words)s, %(k1)s, %(b)s))
             FROM unnest(%(lexemes)s::text[], %(weights)s::float8[]) AS a (lexeme, weight)
             JOIN memory_word AS w ON w.seq = m.seq AND w.lexeme = a.lexeme
         ), 0) AS bm25
@@ -248,9 +243,9 @@ def scored(
     weighed parts of its score."""
     rows = connection.execute(
         _SCORED,
-        {**where.given, **WEIGHTS, "core": list(core), "vector": vector, "k1": K1, "b": B,
+        {**where.given, **WEIGHTS, **words.given, "core": list(core), "vector": vector,
          "lexemes": list(words.weights), "weights": list(words.weights.values()),
-         "mean_words": words.mean_words, "stays": STAYS_PER_HOUR, "limit": limit},
+         "stays": STAYS_PER_HOUR, "limit": limit},
         prepare=False,
     ).fetchall()  # fmt: skip
     memories = _memories(connection, [seq for seq, *_ in rows])

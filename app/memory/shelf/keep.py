@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from functools import partial
 
 from app.db.reads import Reads
+from app.embedding.vector import as_text
 from app.memory.model import NewMemory, Scope, Stored
-from app.memory.service import Memories, as_text
+from app.memory.service import Memories
 from app.memory.shelf.store import store_unless_forgotten
 from app.settings import Settings
 

@@ -47,8 +47,11 @@ TOLD_WITH: Mapping[int, Mapping[str, Any]] = {
 }
 """Headers of errors, by status."""
 
-PARTLESS = ("operations", "public", "description", "pictures")
+PARTLESS = ("operations", "public", "description", "pictures", "assets")
 """Rooms that need neither database nor queue."""
+
+ROOTED = (*PARTLESS, "web_chat_page")
+"""Rooms whose paths never begin with `/v1`."""
 
 Json = dict[str, Any]
 
@@ -101,7 +104,7 @@ def path_of(rule: Rule) -> str:
 def operation_id(rule: Rule) -> str:
     """The same for no two routes: a door that answers without `/v1` too has two."""
     room = rule.endpoint.partition(".")[0]
-    bare = room not in PARTLESS and not rule.rule.startswith("/v1/")
+    bare = room not in ROOTED and not rule.rule.startswith("/v1/")
     return str(rule.endpoint).replace(".", "_") + ("_without_v1" if bare else "")
 
 
@@ -233,7 +236,7 @@ def _refusal(status: int, schema: Json | None) -> Json:
 def _link(routes: list[tuple[Rule, str, str, Operation]], paths: Mapping[str, Json]) -> None:
     """Says of what is made where its id leads to."""
     for rule, method, room, operation in routes:
-        if method != "POST":
+        if method not in ("POST", "DELETE"):
             continue
         made = {operation.status: operation.gives} if operation.status in (201, 202) else {}
         for status, gives in {**made, **operation.also}.items():
@@ -249,4 +252,4 @@ def _link(routes: list[tuple[Rule, str, str, Operation]], paths: Mapping[str, Js
                 if near.partition("_")[0] == ("jobs" if status == 202 else room).partition("_")[0]
             }
             if links:
-                paths[path_of(rule)]["post"]["responses"][str(status)]["links"] = links
+                paths[path_of(rule)][method.lower()]["responses"][str(status)]["links"] = links

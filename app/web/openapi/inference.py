@@ -10,6 +10,7 @@ from app.web.schemas.chat import ChatRequest
 from app.web.schemas.completions import CompletionRequest
 from app.web.schemas.embeddings import EmbeddingsRequest
 from app.web.schemas.images import ImageRequest
+from app.web.schemas.router import RouterRequest
 from app.web.schemas.transcriptions import TranscriptionForm
 
 TITLE = "Inference"
@@ -127,6 +128,67 @@ TRANSCRIPTIONS = Room(TITLE, {
     "create_transcription": door("The text of a recording", Transcription,
                                  {"multipart/form-data": TranscriptionBody},
                                  forms={"text/plain": str}),
+})  # fmt: skip
+
+
+class Routing(Told):
+    """What the router chose, what it weighed, and who answered. `routing` of a completion."""
+
+    selected_model: str
+    selected_provider: str
+    expected_error: float | None
+    cost_adjusted_score: float | None
+    cluster_id: int | None
+    reasoning: str
+    scores: list[dict[str, Any]]
+    clusters: dict[str, float]
+    excluded: list[dict[str, str]]
+    profile: str | None
+    decision_ms: float
+    cached: bool
+    answered_model: str = ""
+    answered_provider: str = ""
+
+
+class Routed(Told):
+    """A chat completion and why this model gave it; with `execute: false` there is no answer, and
+    `object` is `routing`."""
+
+    id: str
+    object: Literal["chat.completion", "routing"]
+    created: int
+    model: str
+    routing: Routing
+    choices: list[Choice] | None = None
+    usage: dict[str, Any] | None = None
+
+
+class ProfileVersion(Told):
+    """A profile that there is."""
+
+    version: str
+    origin: Literal["pushed", "feedback", "shipped"]
+    parent: str | None
+    models: list[str]
+    created_at: int | None
+    active: bool
+
+
+class Profiles(Told):
+    """The models that the active profile knows, and all versions there are."""
+
+    profiles: list[str]
+    count: int
+    active: str
+    versions: list[ProfileVersion]
+
+
+ROUTER = Room(TITLE, {
+    "route": door("A chat completion by the model that suits its prompt and price, or with "
+                  "`execute: false` the choice alone",
+                  Routed, RouterRequest, forms=STREAM),
+    "list_profiles": Operation("The models that the router may choose from, and its profiles",
+                               Profiles),
 })  # fmt: skip
 
 

@@ -10,14 +10,18 @@ from app.web.openapi.inference import (
     IMAGES,
     PICTURES,
     PROVIDERS,
+    ROUTER,
     TRANSCRIPTIONS,
 )
 from app.web.openapi.jobs import JOBS, MODELS, PUBLIC
+from app.web.openapi.lune_search import LUNE_SEARCH
+from app.web.openapi.lunes import LUNE_DOCUMENTS, LUNES
 from app.web.openapi.manage import DATA, KEYS, PROVIDER_KEYS, SESSION, SESSIONS, WEBHOOKS
 from app.web.openapi.memory import MEMORY
 from app.web.openapi.money import BILLING, BUDGETS, USAGE
 from app.web.openapi.operation import Room
 from app.web.openapi.operator import ADMIN, ADMIN_MONEY, DESCRIPTION, OPERATIONS
+from app.web.openapi.web_chat import ASSETS, WEB_CHAT_PAGE, WEB_CHATS
 
 ROOMS: dict[str, Room] = {
     "chat": CHAT,
@@ -31,6 +35,7 @@ ROOMS: dict[str, Room] = {
     "jobs": JOBS,
     "models": MODELS,
     "providers": PROVIDERS,
+    "router": ROUTER,
     "public": PUBLIC,
     "emotions": EMOTIONS,
     "billing": BILLING,
@@ -39,15 +44,21 @@ ROOMS: dict[str, Room] = {
     "keys": KEYS,
     "provider_keys": PROVIDER_KEYS,
     "data": DATA,
+    "lunes": LUNES,
+    "lune_documents": LUNE_DOCUMENTS,
+    "lune_search": LUNE_SEARCH,
     "memory": MEMORY,
     "feedback": FEEDBACK,
     "evolution": EVOLUTION,
     "rollback": ROLLBACK,
+    "web_chats": WEB_CHATS,
+    "web_chat_page": WEB_CHAT_PAGE,
     "webhooks": WEBHOOKS,
     "session": SESSION,
     "sessions": SESSIONS,
     "admin": ADMIN,
     "admin_money": ADMIN_MONEY,
     "operations": OPERATIONS,
+    "assets": ASSETS,
     "description": DESCRIPTION,
 }

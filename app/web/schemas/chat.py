@@ -55,6 +55,9 @@ Memory = Annotated[
 ]
 
 
+LuneName = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\x00]*$")]
+
+
 class ExtraBody(_Strict):
     """What a client may add to OpenAI's fields: flattened, as its SDK sends it, or literally under
     `extra_body`."""
@@ -64,13 +67,16 @@ class ExtraBody(_Strict):
     cache_ttl: int | None = Field(None, ge=1, le=86_400)
     provider: str | None = None
     fallbacks: list[str] | None = Field(None, max_length=8)
+    models: list[str] | None = Field(None, min_length=2, max_length=64)
+    cost_weight: float | None = Field(None, ge=0)
     emotion_tracking: bool | None = None
     session_id: str | None = None
     emotion_style: str | None = None
     personality_traits: dict[str, Annotated[float, Field(ge=0, le=1)]] | None = None
     memory: Memory = None
     debug: bool | None = None
-    lunes: list[str] | None = None
+    lunes: Annotated[list[LuneName], Field(max_length=16)] | None = None
+    lune_tokens: int | None = Field(None, ge=1, le=32_000)
     include_references: bool | None = None
     include_web_chat: bool | None = None
     top_k: int | None = None

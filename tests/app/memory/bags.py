@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.db.connect import Connection
+from app.embedding.vector import as_text
 from app.ids import new_id
 from app.memory.model import NewMemory, Scope, Stored
-from app.memory.service import Memories, as_text
+from app.memory.service import Memories
 from app.memory.store import store
 
 

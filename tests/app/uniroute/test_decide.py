@@ -45,6 +45,7 @@ def test_a_decision_tells_all_it_weighed(router: Router) -> None:
         assert one.score == pytest.approx(one.expected_error + 0.2 * one.cost)
     assert {one.model: one.cost for one in made.scores} == {"cheap": 0.1, "coder": 1, "poet": 0.4}
     assert sum(made.clusters) == pytest.approx(1)
+    assert made.cluster_id is not None
     assert made.clusters[made.cluster_id] == max(made.clusters)
     assert (made.expected_error, made.cost_adjusted_score) == (
         made.scores[0].expected_error,
@@ -129,3 +130,18 @@ def test_prompts_with_the_same_ends_and_another_length_are_not_taken_for_each_ot
     )
     sees = Router(fit(prompts, scored, np.ones(2), choice=Choice(2, 0.05, 0.1, 1.0)), embedder)
     assert [sees.decide(text).model for text in texts] == ["short", "long"]
+
+
+def test_a_prompt_that_was_asked_before_needs_no_vector(router: Router) -> None:
+    first, again, other = (router.decide(text) for text in ("A new one.", "A new one.", "Another."))
+    assert [one.cached for one in (first, again, other)] == [False, True, False]
+    assert first.scores == again.scores
+
+
+def test_a_prompt_that_cannot_be_read_is_decided_by_the_means(router: Router) -> None:
+    made = router.decide_unread(cost_weight=1e6)
+    assert made.model == "cheap"
+    assert (made.cluster_id, made.clusters) == (None, ())
+    means = dict(zip(router.profile.models, router.profile.means.tolist(), strict=True))
+    assert {one.model: one.expected_error for one in made.scores} == means
+    assert "could not be read" in made.reasoning

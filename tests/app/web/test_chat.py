@@ -41,7 +41,7 @@ def caller(app: Flask, connection: Connection) -> Caller:
         ({"memory": True, "user": "u" * 257}, "user"),
         ({"memory": True, "session_id": "s" * 257}, "session_id"),
         ({"memory": "yes"}, "memory"),
-        ({"lunes": ["moon"]}, "lunes"),
+        ({"lunes": ["moon"], "lune_tokens": 0}, "lune_tokens"),
     ],
     ids=range(14),
 )

@@ -49,6 +49,24 @@ AGAIN = [event("restarted"), event("delta", "whole")]
 SO_FAR = [event("snapshot", "lost so far"), event("delta", "!")]
 
 
+def routed(model: str) -> Event:
+    return Event(EventId(1, 1), "context", b'{"routing":{"answered_model":"%b"}}' % model.encode())
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["from the start", "after a snapshot"])
+def test_chunks_of_a_routed_job_name_who_answers(late: bool) -> None:
+    one = draft("ten_x")
+    one.model = "auto"
+    chunks = Chunks(one, False)
+    whole = orjson.loads(event("snapshot", "hi").data) | orjson.loads(routed("m").data)
+    told = [Event(EventId(1, 1), "snapshot", orjson.dumps(whole))]
+    if not late:
+        told = [event("started"), routed("m"), event("delta", "hi")]
+    frames = b"".join(chunks.frame(one) for one in told).split(b"\n\n")[:-1]
+    models = [orjson.loads(frame.removeprefix(b"data: "))["model"] for frame in frames]
+    assert models == ["m"]
+
+
 @pytest.mark.parametrize(
     ("told", "text"),
     [

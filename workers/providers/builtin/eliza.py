@@ -9,6 +9,7 @@ from workers.providers.builtin import deltas, script
 from workers.providers.builtin.doctor import Doctor
 from workers.providers.builtin.lilly import opening
 from workers.providers.builtin.pace import Pace
+from workers.providers.builtin.quote import quotation
 from workers.providers.builtin.request import (
     bounded,
     choice_count,
@@ -26,7 +27,8 @@ class Eliza:
 
     The conversation is replayed from the request: the same messages give the same answer, in
     every choice. System messages are no part of it; one that tells Lilly's feeling chooses a
-    sentence to begin with. Without a user message it greets. A word is a token. What it cannot do
+    sentence to begin with, and of one that gives sources it quotes what fits, in place of DOCTOR's
+    answer, and cites it. Without a user message it greets. A word is a token. What it cannot do
     (tools, a response format, log probabilities, images) it refuses, and sampling has nothing to
     act on.
 
@@ -59,6 +61,7 @@ def _answer(conversation: list[dict[str, Any]]) -> str:
     for message in conversation:
         if message.get("role") == "user":
             answer = doctor.reply(text_of(message.get("content")))
+    answer = quotation(conversation) or answer
     begin = opening(conversation)
     return answer if begin is None else f"{begin} {answer}"
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from app.emotion.prompt import pad_of_prompt
 from app.emotion.words import bands
+from app.lunes.prompt import gives_sources
 from workers.providers.builtin.request import text_of
 
 OPENINGS: Mapping[tuple[int, int], str] = {
@@ -31,7 +32,9 @@ def opening(conversation: list[dict[str, Any]]) -> str | None:
     """How Lilly begins, if a system message tells what she feels; the last one counts."""
     for message in reversed(conversation):
         if message.get("role") == "system":
-            pad = pad_of_prompt(text_of(message.get("content")))
+            text = text_of(message.get("content"))
+            # What a document says of a feeling is no feeling of hers.
+            pad = None if gives_sources(text) else pad_of_prompt(text)
             if pad is not None:
                 at = bands(pad)
                 return OPENINGS[at.valence, at.arousal]

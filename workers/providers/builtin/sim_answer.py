@@ -9,6 +9,7 @@ from itertools import chain, islice
 from typing import Any
 
 from workers.providers.builtin import sim_logprobs
+from workers.providers.builtin.quote import sources_given
 from workers.providers.builtin.request import (
     invalid,
     limited,
@@ -71,7 +72,10 @@ def answer_to(request: dict[str, Any], settings: SimSettings, digest: bytes) -> 
     conversation = messages(request)
     after_tool = bool(conversation) and conversation[-1].get("role") == "tool"
     if not after_tool and not any(request.get(name) for name in BEYOND_WORDS):
-        tokens, cut = limited(stopped(numbered(settings.tokens, digest), request, words), request)
+        told = numbered(settings.tokens, digest)
+        if settings.cites:
+            told += [f" [{number}]" for number, _ in sources_given(conversation)]
+        tokens, cut = limited(stopped(told, request, words), request)
         return Said(tokens, "length" if cut else "stop")
     thought = [{"delta": {"reasoning_content": text}} for text in _reasoning(request, digest)]
     answer = _beyond_words(request, settings, digest, after_tool=after_tool)

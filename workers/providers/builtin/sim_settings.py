@@ -16,7 +16,8 @@ class SimSettings(BaseModel):
     `ttft_ms`: time to the first token. `tokens_per_second`: 0 is as fast as possible. `tokens`:
     length of the answer. `seed`: part of what the answer and the draw of `failure_rate` follow
     from. `usage`: whether usage is told. `cached_tokens`: how many tokens of the prompt are told as
-    cached.
+    cached. `cites`: whether numbered words end with a mark, such as [1], for each source that the
+    request gives.
 
     `status`: the HTTP status to fail with, before the first token: always if alone, else in those
     calls that `fail_attempts` or `failure_rate` make fail, whose status is 503 if absent.
@@ -36,6 +37,7 @@ class SimSettings(BaseModel):
     tokens_per_second: float = Field(0, ge=0)
     tokens: int = Field(32, ge=0, le=100_000)
     seed: int | None = None
+    cites: bool = False
     usage: bool = True
     cached_tokens: int = Field(0, ge=0)
     status: int | None = Field(None, ge=400, le=599)

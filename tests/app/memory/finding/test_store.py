@@ -7,11 +7,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.db.connect import Connection
-from app.memory import recall as weights
 from app.memory.finding import store
 from app.memory.finding.store import Places
 from app.memory.model import MemoryType, Recalled, Scope
-from app.memory.recall import K1, WEIGHTS, B, Count, idf, words_of
+from app.memory.recall import EXACT_MAX, WEIGHTS
+from app.ranking import bm25 as ranking
+from app.ranking.bm25 import K1, B, Count, idf, words_of
 from tests.app.line import tenant
 from tests.app.memory.bags import remember, row, vector
 
@@ -25,7 +26,7 @@ def find(
     where = store.places(connection, scope, types)
     total, counts = store.counts(connection, where, query)
     words, meaning = words_of(total, counts), vector(query)
-    core = {*store.near(connection, where, meaning, total.memories)}
+    core = {*store.near(connection, where, meaning, total.texts)}
     core |= {*store.worded(connection, where, words)}
     return store.scored(connection, where, sorted(core), meaning, words, limit)
 
@@ -90,7 +91,7 @@ def test_the_candidates_by_words_are_the_best_of_bm25(
     ]
     where = store.places(plain, scope)
     total, counts = store.counts(plain, where, "Is the moon over the sea?")
-    assert (total.memories, counts["moon"].memories, counts["sea"].memories) == (5, 3, 3)
+    assert (total.texts, counts["moon"].texts, counts["sea"].texts) == (5, 3, 3)
     best = store.worded(plain, where, words_of(total, counts))
     assert best == [row(plain, ids[place], "seq")[0] for place in (4, 0)]
 
@@ -98,7 +99,7 @@ def test_the_candidates_by_words_are_the_best_of_bm25(
 def test_a_common_lexeme_counts_though_it_chooses_none(
     plain: Connection, scope: Scope, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(weights, "POSTINGS_MAX", 2)
+    monkeypatch.setattr(ranking, "POSTINGS_MAX", 2)
     for text in ("moon tide", "moon ship", "moon sea", "sea"):
         remember(plain, scope, text, meaning=f"of {text}")
     where = store.places(plain, scope)
@@ -176,7 +177,7 @@ def test_the_index_and_the_exact_search_agree(
     where = store.places(plain, scope)
     for query in WORDS:
         exact = store.near(plain, where, vector(query), 60)
-        by_index = store.near(plain, where, vector(query), weights.EXACT_MAX + 1)
+        by_index = store.near(plain, where, vector(query), EXACT_MAX + 1)
         assert len(exact) == 5
         assert set(exact) == set(by_index)
 
@@ -196,9 +197,9 @@ def test_the_index_is_what_a_large_scope_alone_is_searched_by(
 ) -> None:
     remember(plain, scope, "moon")
     where, before = store.places(plain, scope), scans(plain)
-    store.near(plain, where, vector("moon"), weights.EXACT_MAX)
+    store.near(plain, where, vector("moon"), EXACT_MAX)
     assert scans(plain) == before
-    store.near(plain, where, vector("moon"), weights.EXACT_MAX + 1)
+    store.near(plain, where, vector("moon"), EXACT_MAX + 1)
     assert scans(plain) == before + 1
 
 
