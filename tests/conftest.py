@@ -5,7 +5,6 @@
 
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -23,6 +22,7 @@ from app.stack.postgres import Postgres
 from app.stack.probe import postgres_answers, redis_version
 from app.stack.program import Program
 from app.stack.redis import Redis
+from tests.folders import new_folder
 from tests.waiting import wait_for
 
 TEMPLATE = "moonpool_template"
@@ -38,7 +38,7 @@ settings.cache_clear()
 @contextmanager
 def short_folder() -> Iterator[Path]:
     """A folder of its own with a path short enough for sockets, which pytest's are not."""
-    folder = Path(tempfile.mkdtemp(prefix="moon-", dir="/tmp"))
+    folder = new_folder()
     try:
         yield folder
     finally:
@@ -54,7 +54,8 @@ def running(program: Program, answers: Callable[[], bool]) -> Iterator[Child]:
         wait_for(answers, 60, f"{program.name} answering")
         yield child
     finally:
-        child.send(program.stop[0][0])
+        # Nobody needs the data again, so there is nothing to be put in order.
+        child.send(program.stop[-1][0])
         if child.process is not None:
             child.process.wait(30)
 
@@ -106,7 +107,9 @@ def database(postgres_url: str, template: str) -> Iterator[str]:
     name = f"test_{next(_numbers)}"
     named, source = sql.Identifier(name), sql.Identifier(template)
     with connect(postgres_url) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(named, source))
+        connection.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY").format(named, source)
+        )
         try:
             yield other_database(postgres_url, name)
         finally:

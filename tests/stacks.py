@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,6 +17,7 @@ from app.settings import Settings
 from app.stack.client import readiness
 from app.stack.demo import read_key
 from app.stack.record import Record, read_record
+from tests.folders import new_folder
 from tests.waiting import wait_for
 
 START_S = 120.0
@@ -48,7 +48,7 @@ class Stack:
         port: int | None = None,
     ) -> None:
         self._own = data_dir is None
-        self.folder = data_dir or Path(tempfile.mkdtemp(prefix="moon-", dir="/tmp"))
+        self.folder = data_dir or new_folder()
         self.data_dir = self.folder / "data"
         self.port = port or free_port()
         self.log = self.folder / "up.log"
@@ -71,7 +71,7 @@ class Stack:
     def __exit__(self, *_: object) -> None:
         try:
             if self.process is not None and self.process.poll() is None:
-                self.stop()
+                self._end()
         finally:
             if self._own:
                 shutil.rmtree(self.folder, ignore_errors=True)
@@ -144,6 +144,20 @@ class Stack:
         except subprocess.TimeoutExpired:
             self.process.kill()
             raise AssertionError(f"did not stop:\n{self.log.read_text()[-4000:]}") from None
+
+    def _end(self) -> None:
+        """Ends all processes at once, since nobody needs their data again. Postgres, which keeps
+        memory of the system's, is asked to."""
+        assert self.process is not None
+        record = read_record(self.data_dir)
+        rows = record.processes if record is not None else []
+        server = next((row.pid for row in rows if row.name == "postgres"), None)
+        family = _family(self.process.pid)
+        servers = _family(server) if server is not None and psutil.pid_exists(server) else []
+        _signal_all([one for one in family if one not in servers], signal.SIGKILL)
+        _signal_all(servers[:1], signal.SIGQUIT)
+        psutil.wait_procs(family, STOP_S)
+        self.process.wait(STOP_S)
 
     def record(self) -> Record:
         """What the supervisor has recorded."""

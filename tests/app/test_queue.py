@@ -30,6 +30,7 @@ from app.redis import Wire
 from app.settings import Settings
 from app.stack.probe import redis_version
 from app.stack.redis import Redis
+from tests.app.events.parts import until
 from tests.conftest import running
 
 IDS = [f"job_{n}" for n in range(40)]
@@ -146,7 +147,7 @@ def test_rings_that_meet_go_together(settings: Settings) -> None:
     for job_id in IDS[:10]:
         bell.ring("batch", [job_id])
     bell.ring("system", ["job_s"])
-    gevent.wait(timeout=10)
+    until(lambda: waiting(settings.redis, "batch") == waiting(settings.redis, "system") == 1)
     ears = Ears(settings.broker)
     ears.listen("batch", 1)
     ears.listen("system", 1)

@@ -106,9 +106,10 @@ def test_tokens_are_reserved_at_the_door_and_corrected_at_the_end(webs: Stack) -
 
 def test_a_tier_of_one_session_has_one_at_once_and_the_next_after_it(webs: Stack) -> None:
     key = tenant(webs, "single", "free")
-    long = SIM | {"stream": True, "metadata": {"sim_tokens": "4", "sim_ttft_ms": "60000"}}
+    slow = {"sim_tokens": "400", "sim_tokens_per_second": "10"}
+    long = SIM | {"stream": True, "metadata": slow, "max_tokens": 400}
     with http(webs, key) as client, http(webs, key) as other:
-        with client.stream("POST", "/chat/completions", json=long | {"max_tokens": 4}) as stream:
+        with client.stream("POST", "/chat/completions", json=long) as stream:
             assert stream.status_code == 200
             refused = ask(other, QUICK | {"session_id": "another"})
             assert refused.status_code == 429
