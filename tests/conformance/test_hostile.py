@@ -140,9 +140,9 @@ def test_a_hundred_megabytes_of_a_told_length_are_refused_unread(rough: Rough) -
     rough.head(f"Content-Length: {100 * MB}", "Content-Type: application/json")
     assert rough.status(5) == 413
     begun = time.monotonic()
-    while rough.send(b" " * MB) and time.monotonic() - begun < 10 * LINGER_S:
+    while rough.send(b" " * MB) and time.monotonic() - begun < 30 * LINGER_S:
         pass
-    assert time.monotonic() - begun < 3 * LINGER_S
+    assert time.monotonic() - begun < 15 * LINGER_S
 
 
 def test_a_body_is_refused_before_it_is_sent(rough: Rough) -> None:

@@ -1,6 +1,5 @@
 """Idempotency-Key on the chat door: sent twice, run once, billed once."""
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import uuid4
@@ -89,9 +88,8 @@ def test_background_job_is_the_same_job(http: httpx.Client) -> None:
 
 def test_failure_is_replayed_too(http: httpx.Client) -> None:
     first = http.post("/chat/completions", json=sim(status="400"))
-    began = time.monotonic()
     again = http.post("/chat/completions", json=sim(status="400"))
-    assert time.monotonic() - began < 1
+    assert again.headers["Idempotent-Replayed"] == "true"
     assert first.status_code == again.status_code == 400
     assert again.json() == first.json()
     assert again.headers["Idempotent-Replayed"] == "true"

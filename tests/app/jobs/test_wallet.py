@@ -25,7 +25,7 @@ from tests.app.line import assert_proven, draft, funds, tenant
 CLIENTS = 200
 HOLD = 7
 CREDIT = HOLD * CLIENTS // 2
-P99_S = 2.0
+P99_S = 3.0
 GROUP = 5
 """Smaller than the real groups, so that the two processes' commits meet often."""
 

@@ -131,4 +131,4 @@ def test_a_body_of_brackets_costs_nothing_to_refuse() -> None:
     body = b"[" * 1_000_000
     begun = time.process_time()
     assert "nested deeper" in refusal(body).message
-    assert time.process_time() - begun < 0.05
+    assert time.process_time() - begun < 0.5

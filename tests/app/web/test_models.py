@@ -125,7 +125,7 @@ def test_the_list_has_every_model_and_an_alias_is_found(door: Door) -> None:
 def test_the_public_list_has_capabilities_prices_and_its_time(door: Door) -> None:
     body = door.nobody().get("/public/models").get_json()
     assert body["status"] == "success"
-    assert 0 <= body["meta"]["processing_time"] < 1
+    assert 0 <= body["meta"]["processing_time"] < 60
     told = {one["id"]: one for one in body["data"]["models"]}
     does = {"talker": "chat", "vector": "embedding", "brush": "image", "ears": "transcription"}
     for name, operation in does.items():

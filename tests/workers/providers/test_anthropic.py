@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from workers.providers.anthropic import Anthropic
@@ -258,6 +258,8 @@ def test_no_events_raise_anything_but_a_provider_error(
     assert kind_of(lambda: streamed(*events)) in ("", "protocol", "incomplete", "unavailable")
 
 
+@example({"type": "message", "content": [], "stop_reason": False}, "content")
+@example({"content": [], "stop_reason": "end_turn"}, "content")
 @given(JSON_VALUES, st.sampled_from(["content", "usage", "stop_details", "stop_reason", "type"]))
 def test_no_answer_raises_anything_but_a_provider_error(value: Any, name: str) -> None:
     assert kind_of(lambda: told(value)) in ("protocol", "incomplete", "unavailable")
