@@ -11,7 +11,7 @@ from tests.stacks import Stack
 
 pytestmark = [pytest.mark.chaos, pytest.mark.xdist_group("chaos")]
 
-SLOW = {"sim_tokens": "60", "sim_tokens_per_second": "20"}
+SLOW = {"sim_tokens": "60", "sim_tokens_per_second": "10"}
 
 
 def client_of(stack: Stack) -> OpenAI:

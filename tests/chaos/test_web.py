@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from tests.chaos.work import ONCE, expected_text, slow, start, transfers
-from tests.sse import Told, check_order, events, text_of
+from tests.sse import ENDS, Told, check_order, events, text_of
 from tests.stacks import Stack
 
 pytestmark = [pytest.mark.chaos, pytest.mark.xdist_group("chaos")]
@@ -70,6 +70,7 @@ def test_killed_web_with_fifty_streams(stack: Stack) -> None:
         wanted = expected_text(client, body)
         job_ids = [start(client, body) for _ in range(50)]
     heard = [Event() for _ in job_ids]
+    cut: list[str] = []
 
     def follow(job_id: str, hears: Event) -> list[Told]:
         seen: list[Told] = []
@@ -78,6 +79,10 @@ def test_killed_web_with_fifty_streams(stack: Stack) -> None:
                 seen.append(event)
                 if len(seen) == 4:
                     hears.set()
+        # On a busy machine some come to their end before the web dies.
+        if seen[-1].name in ENDS:
+            return seen
+        cut.append(job_id)
         stack.await_ready()
         with stack.client() as own:
             rest = list(events(own, job_id, after=seen[-1].id))
@@ -90,6 +95,7 @@ def test_killed_web_with_fifty_streams(stack: Stack) -> None:
         old = kill_web(stack)
         stack.await_restart("web", old)
         stories = [follower.result(90) for follower in followers]
+    assert cut
     for story in stories:
         check_order(story)
         assert (story[-1].name, text_of(story)) == ("completed", wanted), story
