@@ -14,8 +14,11 @@ OURS = frozenset({
     "include_web_chat",
     "lunes",
     "memory",
+    "not_after",
     "personality_traits",
     "provider",
+    "run_at",
     "session_id",
     "store",
+    "webhook_url",
 })  # fmt: skip

@@ -7,7 +7,7 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 from flask import Response, after_this_request, request
@@ -15,18 +15,19 @@ from flask import Response, after_this_request, request
 from app.accounts.keys import Principal
 from app.cache.store import TTL_MAX_S
 from app.catalogue.abilities import Operation
-from app.catalogue.model import Model
+from app.catalogue.model import Catalogue, Model
 from app.catalogue.tokens import BYTES_PER_TOKEN, estimate_tokens
 from app.errors import Forbidden, InvalidRequest, ModelNotFound
 from app.events.log import QUEUED
 from app.ids import new_id
-from app.jobs.model import Door, Draft, Kind, Lane
+from app.jobs.model import Door, Draft, Kind, Lane, Plan
 from app.web.auth import caller
 from app.web.body import idempotency_key
 from app.web.delivery import forgetting, unless_deleted
 from app.web.front import Front
 from app.web.job_stream import Form, JobStream
 from app.web.limits import admit
+from app.web.planning import checked_plan
 from app.web.present import answer_headers, job_object, urls
 from app.web.sse import stream_response
 from app.web.waiting import answer_when_done, asked_wait
@@ -55,8 +56,8 @@ class Asked:
     worker gets, of a chat completion where the kind is a conversation; `path`: of the door, without
     `/v1`. `fields`: what of a chat request may be beyond a provider. `answer_tokens`: the most that
     the client wants, None for the model's own bound. `images` and `seconds` of audio are the most
-    that the answer can use; `context_bytes` the most that the worker adds to the prompt.
-    """
+    that the answer can use; `context_bytes` the most that the worker adds to the prompt. `plan`: as
+    it was asked for, unchecked."""
 
     kind: Kind
     path: str
@@ -78,6 +79,7 @@ class Asked:
     session: str | None = None
     store: bool = True
     metadata: dict[str, str] | None = None
+    plan: Plan | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,9 @@ def respond(front: Front, asked: Asked, shape: Shape) -> Response:
     models = models_of(front, asked)
     wish = _wish(asked, environ)
     draft = _draft(front, asked, models, wish, environ)
+    if asked.plan is not None:
+        later = wish.door == "background" and wish.wait_s is None
+        draft.plan = checked_plan(front, asked.plan, asked.path, later)
     tail = front.tail(draft.id, draft.tenant_id, QUEUED)
     try:
         admission = admit(front, draft)
@@ -193,7 +198,14 @@ def _accepted(front: Front, draft: Draft, wish: Wish, shape: Shape) -> Response:
     return Response(orjson.dumps(told), 202, headers, mimetype="application/json")
 
 
-def models_of(front: Front, asked: Asked) -> list[Model]:
+class Catalogued(Protocol):
+    """What knows the catalogue that a request is held against."""
+
+    @property
+    def catalogue(self) -> Catalogue: ...
+
+
+def models_of(front: Catalogued, asked: Asked) -> list[Model]:
     """The model asked for, then its fallbacks, each of which can do what is asked. Raises
     ModelNotFound, and InvalidRequest naming the field that no route can honour."""
     catalogue = front.catalogue
@@ -222,7 +234,7 @@ def models_of(front: Front, asked: Asked) -> list[Model]:
     return models
 
 
-def _unless_unable(front: Front, model: Model, asked: Asked, param: str) -> None:
+def _unless_unable(front: Catalogued, model: Model, asked: Asked, param: str) -> None:
     if model.spec.does != asked.operation:
         raise InvalidRequest(
             f"The model {model.id!r} is for {DOORS[model.spec.does]}.", param=param,
@@ -267,14 +279,14 @@ def _draft(front: Front, asked: Asked, models: list[Model], wish: Wish, environ:
         id=new_id("job"),
         tenant_id=principal.tenant_id,
         key_id=principal.key_id,
-        app_id=_app_id(principal, environ),
+        app_id=app_id_of(principal, environ),
         kind=asked.kind,
         lane=wish.lane,
         door=wish.door,
         model=asked.model or models[0].id,
         request=asked.request,
         metadata=orjson.dumps(asked.metadata).decode() if asked.metadata else None,
-        hold=0 if test else max(_hold(model, asked) for model in models),
+        hold=0 if test else max(most_cost(model, asked) for model in models),
         deadline_s=settings.total_timeout,
         backlog=settings.backlog(wish.lane),
         path=asked.path,
@@ -296,7 +308,8 @@ def _prompt_tokens(asked: Asked) -> int:
     return estimate_tokens(asked.body) + asked.context_bytes // BYTES_PER_TOKEN
 
 
-def _hold(model: Model, asked: Asked) -> int:
+def most_cost(model: Model, asked: Asked) -> int:
+    """The most that an answer of `model` can cost, in nano-dollars."""
     if asked.operation == "transcription":
         return model.hold_units(0, asked.seconds)
     prompt_bytes = len(asked.request) + asked.context_bytes
@@ -304,6 +317,7 @@ def _hold(model: Model, asked: Asked) -> int:
     return hold + model.hold_units(asked.images, 0) if asked.images else hold
 
 
-def _app_id(principal: Principal, environ: Environ) -> str:
+def app_id_of(principal: Principal, environ: Environ) -> str:
+    """The app that a request says it is from, else that of its key."""
     named = environ.get("HTTP_X_APP_ID", "").strip() or principal.app_id or "Unknown"
     return named[:APP_ID_MAX]

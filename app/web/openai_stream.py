@@ -10,11 +10,10 @@ from typing import Any
 
 import orjson
 
-from app.errors import Cancelled, MoonpoolError
+from app.errors import Cancelled, MoonpoolError, from_job_error
 from app.events.log import Event
 from app.jobs.model import CONTEXT, Draft
 from app.web.job_stream import error_in
-from app.web.problems import from_job_error
 
 DONE = b"data: [DONE]\n\n"
 GOES_ON = b'"finish_reason":null'

@@ -75,7 +75,11 @@ class Attempt:
 
     def __init__(self, parts: Parts, job: Claimed) -> None:
         self.job, self.relay = job, Relay(parts.publisher, job)
-        self._parts = parts
+        self._parts, self._catalogue = parts, parts.catalogue
+        if job.batch_id is not None:
+            # Its deadline is the batch's; once it runs it has no more time than any other job.
+            job.left_s = min(job.left_s, parts.settings.total_timeout)
+            self._catalogue = parts.catalogue.in_batches
         self._began = time.monotonic()
         # A recording is paid by its length: its bytes are no tokens.
         self._prompt = "" if job.kind == "transcription" else job.request
@@ -142,10 +146,10 @@ class Attempt:
         parts, job = self._parts, self.job
         asked: dict[str, Any] = orjson.loads(job.request)
         options = {**(asked.get("extra_body") or {}), **asked}
-        model = parts.catalogue.find(asked.get("model") or job.model, options.get("provider"))
+        model = self._catalogue.find(asked.get("model") or job.model, options.get("provider"))
         if model is None:
             return self._end("failed", no_model(job.model))
-        ways = ways_of(parts.catalogue, model, options.get("fallbacks") or [], options)
+        ways = ways_of(self._catalogue, model, options.get("fallbacks") or [], options)
         request = provider_request(asked, model)
         context = self._context(options)
         if context is not None:
@@ -171,7 +175,7 @@ class Attempt:
         )  # fmt: skip
         if model.spec.does != "chat":
             self.relay.whole(calls.operate(model.spec.does))
-        elif job.door == "sync":
+        elif job.door == "sync" or job.batch_id is not None:
             self.relay.whole(calls.complete())
         else:
             for chunk in calls.stream():
@@ -192,7 +196,7 @@ class Attempt:
         if cached is None:
             return False
         answer, usage = told_again(cached)
-        if isinstance(answer, Completion) and self.job.door != "sync":
+        if isinstance(answer, Completion) and self.job.door != "sync" and not self.job.batch_id:
             self.relay.chunk(as_chunk(answer))
         else:
             self.relay.whole(answer)
@@ -226,6 +230,8 @@ class Attempt:
             usage, owes.model if owes else None, job.hold,
             job.age_ms + (now - self._began) * 1000, ttft_ms, owes.route if owes else None, share,
         )  # fmt: skip
+        if job.batch_id is not None and owes is not None:
+            billed.usage["batch_factor"] = float(owes.model.spec.batch_factor)
         self._usage = orjson.dumps(billed.usage)
         self._error = orjson.dumps(error)
         choices, answer = self.relay.choices(), self.relay.answer

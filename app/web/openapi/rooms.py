@@ -1,8 +1,10 @@
 """Every room of the HTTP door and its description, by the name of the blueprint."""
 
+from app.web.openapi.batches import BATCHES
 from app.web.openapi.dialects import MESSAGES, RESPONSES
 from app.web.openapi.emotions import EMOTIONS
 from app.web.openapi.evolution import EVOLUTION, FEEDBACK, ROLLBACK
+from app.web.openapi.files import FILES
 from app.web.openapi.inference import (
     CHAT,
     COMPLETIONS,
@@ -12,8 +14,16 @@ from app.web.openapi.inference import (
     PROVIDERS,
     TRANSCRIPTIONS,
 )
-from app.web.openapi.jobs import JOBS, MODELS, PUBLIC
-from app.web.openapi.manage import DATA, KEYS, PROVIDER_KEYS, SESSION, SESSIONS, WEBHOOKS
+from app.web.openapi.jobs import JOBS, MODELS, PUBLIC, RETRIES
+from app.web.openapi.manage import (
+    DATA,
+    KEYS,
+    PROVIDER_KEYS,
+    REPLAYS,
+    SESSION,
+    SESSIONS,
+    WEBHOOKS,
+)
 from app.web.openapi.memory import MEMORY
 from app.web.openapi.money import BILLING, BUDGETS, USAGE
 from app.web.openapi.operation import Room
@@ -29,6 +39,7 @@ ROOMS: dict[str, Room] = {
     "pictures": PICTURES,
     "transcriptions": TRANSCRIPTIONS,
     "jobs": JOBS,
+    "retries": RETRIES,
     "models": MODELS,
     "providers": PROVIDERS,
     "public": PUBLIC,
@@ -39,11 +50,14 @@ ROOMS: dict[str, Room] = {
     "keys": KEYS,
     "provider_keys": PROVIDER_KEYS,
     "data": DATA,
+    "files": FILES,
+    "batches": BATCHES,
     "memory": MEMORY,
     "feedback": FEEDBACK,
     "evolution": EVOLUTION,
     "rollback": ROLLBACK,
     "webhooks": WEBHOOKS,
+    "replays": REPLAYS,
     "session": SESSION,
     "sessions": SESSIONS,
     "admin": ADMIN,
