@@ -15,6 +15,7 @@ MoonpoolError
 ├── Gone                410  it was deleted
 ├── TooLarge            413  body over the limit
 ├── UnsupportedEncoding 415  compressed or non-JSON request body
+├── RangeUnmet          416  none of the bytes that were asked for are there
 ├── KeyReused           422  the Idempotency-Key came with another body before
 ├── Cancelled           499  the job was cancelled while its client waited
 ├── RateLimited         429  a limit is reached, or every provider that may answer asks to wait
@@ -124,6 +125,10 @@ class UnsupportedEncoding(MoonpoolError):
     status, type, code = 415, "invalid_request_error", "unsupported_media_type"
 
 
+class RangeUnmet(MoonpoolError):
+    status, type, code = 416, "invalid_request_error", "range_not_satisfiable"
+
+
 class KeyReused(MoonpoolError):
     status, type, code = 422, "invalid_request_error", "idempotency_key_reused"
 
@@ -153,3 +158,32 @@ class Unavailable(MoonpoolError):
 
 class DeadlinePassed(MoonpoolError):
     status, type, code = 504, "timeout", "deadline_exceeded"
+
+
+BY_CODE: dict[str, type[MoonpoolError]] = {
+    "cancelled": Cancelled,
+    "model_not_found": ModelNotFound,
+    "rate_limit_exceeded": RateLimited,
+    "all_providers_failed": ProvidersFailed,
+    "stream_interrupted": ProvidersFailed,
+    "max_attempts": ProvidersFailed,
+    "deadline_exceeded": DeadlinePassed,
+    "not_after": DeadlinePassed,
+    "provider_refused": InvalidRequest,
+    "document_unreadable": InvalidRequest,
+}
+"""What a job's stored error stands for, by its code."""
+
+
+def from_job_error(error: dict[str, Any] | None) -> MoonpoolError:
+    """The exception that a job's stored error stands for."""
+    error = error or {"message": "The job failed.", "code": "internal_error"}
+    kind = BY_CODE.get(str(error.get("code")), MoonpoolError)
+    known = {"message", "type", "param", "code", "retry_after"}
+    return kind(
+        str(error["message"]),
+        param=error.get("param"),
+        code=error.get("code"),
+        retry_after=error.get("retry_after"),
+        extra={name: value for name, value in error.items() if name not in known},
+    )

@@ -8,6 +8,7 @@ from app.web.admin import admin_routes
 from app.web.admin_money import admin_money_routes
 from app.web.application import Application
 from app.web.assets import asset_routes
+from app.web.batches import batch_routes
 from app.web.billing import billing_routes
 from app.web.budgets import budget_routes
 from app.web.chat import chat_routes
@@ -18,6 +19,7 @@ from app.web.embeddings import embedding_routes
 from app.web.emotions import emotion_routes
 from app.web.evolution import evolution_routes, rollback_routes
 from app.web.feedback import feedback_routes
+from app.web.files import file_routes
 from app.web.front import front as make_front
 from app.web.guards import guard
 from app.web.images import image_routes
@@ -34,7 +36,9 @@ from app.web.pictures import picture_routes
 from app.web.problems import install
 from app.web.provider_keys import provider_key_routes
 from app.web.providers import provider_routes
+from app.web.replays import replay_routes
 from app.web.responses import response_routes
+from app.web.retries import retry_routes
 from app.web.router import router_routes
 from app.web.transcriptions import transcription_routes
 from app.web.usage import usage_routes
@@ -60,6 +64,7 @@ def create_app(chosen: Settings) -> Flask:
         response_routes(front),
         message_routes(front),
         job_routes(front),
+        retry_routes(front),
         model_routes(front),
         provider_routes(front),
         router_routes(front),
@@ -72,11 +77,14 @@ def create_app(chosen: Settings) -> Flask:
         lune_routes(front),
         lune_document_routes(front),
         lune_search_routes(front),
+        file_routes(front),
+        batch_routes(front),
         memory_routes(front),
         feedback_routes(front),
         evolution_routes(front),
         rollback_routes(front),
         webhook_routes(front),
+        replay_routes(front),
         provider_key_routes(front),
         admin_routes(front),
         admin_money_routes(front),

@@ -37,6 +37,7 @@ class Task(StrEnum):
     VERIFY_LEDGER = "upkeep.verify_ledger"
     MEND_COUNTERS = "upkeep.mend_counters"
     SWEEP_CONTENT = "upkeep.sweep_content"
+    SWEEP_FILES = "upkeep.sweep_files"
     DELIVER_WEBHOOKS = "webhooks.deliver"
     CONSOLIDATE_MEMORY = "memory.consolidate"
     VERIFY_EVOLUTION = "evolution.verify"

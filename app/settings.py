@@ -76,6 +76,16 @@ class Settings(BaseSettings):
         10000, description="waiting system jobs from which the door answers 503"
     )
 
+    batch_window: PositiveInt = Field(
+        512, description="lines of a tenant's batches in flight, waiting or running, at most"
+    )
+    batch_nice: int = Field(
+        10,
+        ge=0,
+        le=19,
+        description="by how much batch workers yield the processor, as `nice` has it",
+    )
+
     connect_timeout: PositiveFloat = Field(5, description="seconds to connect to a provider")
     first_token_timeout: PositiveFloat = Field(
         60, description="seconds from a provider call to its first token"
@@ -99,6 +109,22 @@ class Settings(BaseSettings):
     audio_limit: PositiveInt = Field(
         26_214_400, description="bytes of an audio file to transcribe at most"
     )
+    file_limit: PositiveInt = Field(209_715_200, description="bytes of an uploaded file at most")
+    file_quota: PositiveInt = Field(
+        10_000_000_000, description="bytes of all files of a tenant at most"
+    )
+    s3_bucket: str = Field(
+        "",
+        description="the bucket in which files are kept, with the key in `MOONPOOL_S3_KEY_ID` and "
+        "`MOONPOOL_S3_SECRET`; empty: in `files` of the data directory",
+    )
+    s3_endpoint: str = Field(
+        "",
+        pattern=r"^(https?://[^/?#]+(/[^?#]*)?)?$",
+        description="where the bucket is, if it is not Amazon's: `https://minio.example.com`",
+    )
+    s3_region: str = Field("", description="region of the bucket")
+    s3_prefix: str = Field("files/", description="what the keys of files in the bucket begin with")
     public_url: str = Field(
         "",
         pattern=r"^(https?://[^/?#]+(/[^?#]*)?)?$",

@@ -109,13 +109,14 @@ def provider(folder: Path) -> Iterator[Provider]:
 
 @contextmanager
 def moonpool(
-    name: str, folder: Path, upstream: Provider, *, processes: str = LINE, events: bool = True
-) -> Iterator[Target]:
+    name: str, folder: Path, upstream: Provider, *, processes: str = LINE, events: bool = True,
+    catalogue: str = CATALOGUE, **more: str,
+) -> Iterator[Target]:  # fmt: skip
     """A stack of its own in `folder`, with embedded Postgres and Redis, whose one model `mock` is
-    the mock provider, and a tenant with a key and a million dollars. `processes` is a Procfile.
-    Raises BenchError if it does not start."""
+    the mock provider, and a tenant with a key and a million dollars. `processes` is a Procfile;
+    `more` is put into its environment. Raises BenchError if it does not start."""
     folder.mkdir()
-    (folder / "catalogue.yaml").write_text(CATALOGUE.format(url=upstream.base))
+    (folder / "catalogue.yaml").write_text(catalogue.format(url=upstream.base))
     (folder / "Procfile").write_text(processes)
     now = Settings(data_dir=folder / "data", port=free_port(), database_url="", redis_url="")
     program = Program(
@@ -129,6 +130,7 @@ def moonpool(
             MOONPOOL_DATABASE_URL="",
             MOONPOOL_REDIS_URL="",
             MOONPOOL_OLLAMA_URL="",
+            **more,
         ),
         folder,
         log=folder / "up.log",

@@ -1,7 +1,12 @@
 """Upkeep that runs by the calendar."""
 
+from contextlib import closing
+
 from app.cache.store import drop_expired
 from app.db.connect import connect
+from app.db.reads import Reads
+from app.errors import Unavailable
+from app.files.service import Files
 from app.jobs.store import tokens_of_day
 from app.ledger.verify import verify
 from app.limits.reconcile import reconcile
@@ -44,3 +49,15 @@ def sweep_content() -> None:
         dropped = drop_expired(connection)
     log("retention").info("expired answers dropped", count=dropped)
     log("retention").info("content swept", count=len(admitted))
+
+
+@app.task(name=Task.SWEEP_FILES.value, ignore_result=True)  # type: ignore[untyped-decorator]
+def sweep_files() -> None:
+    """Removes files that have expired, and what crashes have left of others."""
+    with closing(Reads(settings().postgres, "files")) as database:
+        try:
+            removed = Files(database, settings()).sweep()
+        except Unavailable as error:
+            log("files").warning("sweep broken off", error=error.message)
+        else:
+            log("files").info("files removed", count=removed)

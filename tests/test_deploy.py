@@ -132,7 +132,8 @@ def test_nginx_leads_to_the_web_and_does_not_stand_in_its_way() -> None:
     assert f"EXPOSE {port}" in DOCKERFILE
     told = {word: rest for word, _, rest in (statement.partition(" ") for statement in found)}
     assert told["proxy_buffering"] == "off"
-    largest = max(DEFAULTS.body_limit, DEFAULTS.audio_limit + FIELDS_BYTES_MAX)
+    files = max(DEFAULTS.audio_limit, DEFAULTS.file_limit) + FIELDS_BYTES_MAX
+    largest = max(DEFAULTS.body_limit, files)
     assert int(told["client_max_body_size"].rstrip("m")) * 2**20 >= largest
     assert float(told["proxy_read_timeout"].rstrip("s")) > DEFAULTS.total_timeout
 

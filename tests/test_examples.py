@@ -159,7 +159,8 @@ def test_the_examples_print_what_is_shown(stack: Stack, place: Path) -> None:
     """One test, so that one stack does for all pages."""
     found = run_page(stack, place, "README.md", "curl|import")
     for name in (
-        "api", "accounts", "billing", "emotions", "evolution", "memory", "lunes", "web-chat",
+        "api", "accounts", "batches", "billing", "emotions", "evolution", "files", "jobs", "lunes",
+        "memory", "web-chat", "webhooks",
     ):  # fmt: skip
         found += run_page(stack, place, f"docs/{name}.md", "")
     assert found == []

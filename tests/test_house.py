@@ -39,6 +39,7 @@ PLACES: dict[str, dict[str, str]] = {
         "app.web.openapi": "reads the URL map",
         "app.web.application": "finds the routes",
         "app.web.body": "tells when a client has gone",
+        "app.web.arriving": "reads forms",
     },
     "psycopg": {
         "app.db": "is the way to Postgres",
@@ -63,6 +64,7 @@ PLACES: dict[str, dict[str, str]] = {
     "pypdf": {"app.lunes.extraction.pdf": "reads PDF"},
     "selectolax": {"app.lunes.extraction.html": "reads HTML"},
     "tokenizers": {"app.embedding.session": "reads the model's vocabulary"},
+    "botocore": {"app.files.storage.s3": "speaks to a bucket"},
     "genai_prices": {"app.catalogue.prices": "knows what models cost"},
     "torch": {
         "app.emotion.reading.train": "trains the reader of feelings, elsewhere",

@@ -5,6 +5,7 @@ Another tenant's id is not there, no key is not enough, and a tenant's key admin
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from io import BytesIO
 
 import orjson
 import pytest
@@ -36,6 +37,7 @@ from app.memory.store import store as store_memory
 from app.settings import Settings
 from app.web.guards import GUARDS, nobody
 from app.webchat.store import begin as begin_web_chat
+from app.webhooks.store import send_test
 from tests.app.line import admit, draft
 
 SHARED = {"model_id", "version"}
@@ -121,9 +123,12 @@ def _filled(web: Flask, connection: Connection) -> World:
             connection, mine, "tenant", mine, "day", None, 1000, actor="test"
         ).id,
         "endpoint_id": _endpoint(web, key.key),
+        "delivery_id": "",
         "provider_key_id": bring_key(connection, mine, "openai", "sealed", "", actor="test").id,
         "memory_id": _memory(connection, mine),
         **_lune(connection, mine),
+        "file_id": _file(web, key.key),
+        "batch_id": _batch(web, key.key),
         "model_id": "builtin/sim",
         "session_id": _session(connection, mine),
         "picture": "sealed",
@@ -134,6 +139,7 @@ def _filled(web: Flask, connection: Connection) -> World:
         "digest_of": "0",
         "asset": "moon.svg",
     }
+    ids["delivery_id"] = send_test(connection, mine, ids["endpoint_id"]).id
     scopes = [*TENANT_SCOPES, "admin"]
     operator = create_key(connection, other, "operator", scopes=scopes).key
     return World(web, ids, key.key, create_key(connection, other, "other").key, operator)
@@ -158,6 +164,13 @@ def _memory(connection: Connection, tenant_id: str) -> str:
     return store_memory(connection, Scope(tenant_id), new, str([0.1] * 384), "job_x", 0).id
 
 
+def _file(web: Flask, key: str) -> str:
+    form = {"purpose": "user_data", "file": (BytesIO(b"moon"), "moon.txt")}
+    answer = web.test_client().post("/v1/files", data=form, headers={"x-api-key": key})
+    assert answer.status_code == 200, answer.text
+    return str(answer.get_json()["id"])
+
+
 def _session(connection: Connection, tenant_id: str) -> str:
     begin_session(connection, tenant_id, "user-123", {}, REST)
     return "user-123"
@@ -178,6 +191,15 @@ def _endpoint(web: Flask, key: str) -> str:
         headers={"x-api-key": key},
     )
     assert answer.status_code == 201, answer.text
+    return str(answer.get_json()["id"])
+
+
+def _batch(web: Flask, key: str) -> str:
+    requests = [{"custom_id": "a", "params": {"messages": [{"role": "user", "content": "hi"}]}}]
+    answer = web.test_client().post(
+        "/v1/batches", json={"requests": requests}, headers={"x-api-key": key}
+    )
+    assert answer.status_code == 200, answer.text
     return str(answer.get_json()["id"])
 
 
@@ -258,9 +280,11 @@ def test_each_scope_opens_its_own_rooms_alone(world: World) -> None:
     open_to = {scope: rooms - shut for scope, shut in refused.items()}
     assert open_to == {
         "inference": {
+            "batches",
             "emotions",
             "evolution",
             "feedback",
+            "files",
             "jobs",
             "lune_documents",
             "lunes",

@@ -48,6 +48,11 @@ app.conf.beat_schedule = {
         "schedule": crontab(hour="2", minute="30"),
         "options": {"queue": "system"},
     },
+    "remove files that have expired or were left": {
+        "task": Task.SWEEP_FILES.value,
+        "schedule": 600.0,
+        "options": {"queue": "system", "expires": 590},
+    },
     "verify the evolution each night": {
         "task": Task.VERIFY_EVOLUTION.value,
         "schedule": crontab(hour="3", minute="45"),

@@ -18,8 +18,11 @@ OURS = frozenset({
     "lunes",
     "memory",
     "models",
+    "not_after",
     "personality_traits",
     "provider",
+    "run_at",
     "session_id",
     "store",
+    "webhook_url",
 })  # fmt: skip

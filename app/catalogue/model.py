@@ -5,6 +5,8 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -100,6 +102,13 @@ class Price(_Part):
             output,
         )
 
+    def times(self, factor: Decimal) -> "Price":
+        """This price multiplied, each part rounded up to a nano-dollar."""
+        parts = {name: getattr(self, name) for name in type(self).model_fields}
+        return self.model_copy(
+            update={name: math.ceil(each * factor) for name, each in parts.items() if each}
+        )
+
     def units(self, images: int, seconds: float) -> int:
         """The cost of images and seconds of audio alone, rounded up, in nano-dollars."""
         return images * self.image + math.ceil(seconds * self.minute / 60)
@@ -142,7 +151,8 @@ class Route(_Part):
 class ModelSpec(_Part):
     """A model as it is offered. `over: chat` is a persona over the best configured chat model;
     `does` is the operation that it is for; `without` lists fields of a chat request that it does
-    not take; `hedge_after_ms` is that of its routes which have none."""
+    not take; `hedge_after_ms` is that of its routes which have none; `batch_factor` is the part of
+    the price that a line of a batch costs."""
 
     description: str = ""
     does: Operation = "chat"
@@ -152,6 +162,7 @@ class ModelSpec(_Part):
     max_output: int = Field(16_384, gt=0)
     price: Price | None = None
     routes: tuple[Route, ...] = ()
+    batch_factor: Decimal = Field(Decimal("0.5"), ge=0, le=1, max_digits=6)
     persona: str = ""
     over: Literal["chat"] | None = None
     hedge_after_ms: float | None = Field(None, gt=0, allow_inf_nan=False)
@@ -270,6 +281,19 @@ class Model:
         entry = self.entries.get((route.provider, price))
         return (entry or price_entry(self.id, route.provider, price)).version
 
+    def in_batches(self) -> "Model":
+        """The model as lines of batches pay for it; what its providers charge stays as it is."""
+        factor = self.spec.batch_factor
+        if factor == 1:
+            return self
+        routes = tuple(
+            route.model_copy(
+                update={"price": self.price_of(route).times(factor), "cost": self.cost_of(route)}
+            )
+            for route in self.routes
+        )
+        return replace(self, routes=routes, price=self.price.times(factor))
+
     def hold(self, request_bytes: int, max_tokens: int | None, choices: int) -> int:
         """The most a request can cost on any route, in nano-dollars.
 
@@ -296,7 +320,7 @@ def is_builtin(routes: tuple[Route, ...], providers: dict[str, ProviderSpec]) ->
     return all(spec is not None and spec.kind in BUILTIN_KINDS for spec in specs)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Catalogue:
     """All that can be called. `found` says, for a person, what joined by itself."""
 
@@ -344,14 +368,20 @@ class Catalogue:
         provider = self.providers[route.provider]
         return unable(provider.kind, request, provider.without + model.spec.without)
 
+    @cached_property
+    def in_batches(self) -> "Catalogue":
+        """The catalogue with the prices of batches."""
+        return replace(self, models={name: m.in_batches() for name, m in self.models.items()})
+
     @property
     def test_models(self) -> list[str]:
         """The models that a test key may run: those that need no key of a provider."""
         return [name for name, model in self.models.items() if model.builtin]
 
     def price_list(self) -> list[PriceEntry]:
-        """All that can be charged, each price version once."""
-        entries = [entry for model in self.models.values() for entry in model.entries.values()]
+        """All that can be charged, in batches too, each price version once."""
+        models = (*self.models.values(), *self.in_batches.models.values())
+        entries = [entry for model in models for entry in model.entries.values()]
         return list({entry.version: entry for entry in entries}.values())
 
     def limits_of(self, tier: str) -> Limits:

@@ -19,6 +19,7 @@ COMMANDS = {
     "keys": "app.cli.keys:keys",
     "credit": "app.cli.credit:credit",
     "ledger": "app.cli.ledger:ledger",
+    "jobs": "app.cli.jobs:jobs",
     "evolution": "app.cli.evolution:evolution",
     "audit": "app.cli.audit:audit",
     "router": "app.cli.router:router",

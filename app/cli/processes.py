@@ -21,6 +21,9 @@ SPARE_GREENLETS = 64
 def worker(lane: str) -> None:
     """Run the worker of a lane (Celery with gevent)."""
     now = settings()
+    if lane == "batch":
+        # On a full machine lines of batches give way to whoever waits for an answer.
+        os.nice(now.batch_nice)
     _become_celery(
         f"worker --pool gevent --concurrency {now.slots(lane) + SPARE_GREENLETS} --queues {lane} "
         f"--hostname {lane}-{os.getpid()}@%h --without-mingle --without-gossip --loglevel warning",
@@ -39,10 +42,11 @@ def beat() -> None:
 
 @click.command(hidden=True)
 def upkeep() -> None:
-    """Run the re-ringer and the reaper."""
+    """Run the re-ringer and the reaper, and the dispatcher of batches."""
+    from app.batches.dispatch import Dispatcher
     from app.jobs.upkeep import main
 
-    main()
+    main(Dispatcher(settings()).run)
 
 
 @click.command("flower", hidden=True)

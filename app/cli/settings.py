@@ -12,7 +12,8 @@ Settings come from the environment alone. This page is the output of `moonpool s
 
 A provider's secret is in the variable that the catalogue names for it (`OPENAI_API_KEY`, for
 example), or in the file that the same name with `_FILE` behind it points at. So are the keys that
-seal webhook secrets, `MOONPOOL_ENCRYPTION_KEYS`; without them the data directory holds one.
+seal webhook secrets, `MOONPOOL_ENCRYPTION_KEYS`; without them the data directory holds one. So are
+`MOONPOOL_S3_KEY_ID` and `MOONPOOL_S3_SECRET`, with which a [bucket of files](files.md) is asked.
 
 | variable | default | meaning |
 |---|---|---|

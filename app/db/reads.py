@@ -8,7 +8,7 @@ import psycopg
 from gevent.lock import BoundedSemaphore
 
 from app.db.connect import Connection, connect
-from app.errors import Unavailable
+from app.errors import MoonpoolError, Unavailable
 
 Answer = TypeVar("Answer")
 
@@ -38,6 +38,22 @@ class Reads:
                 return answer
         except (psycopg.OperationalError, gevent.Timeout) as error:
             raise Unavailable("The database does not answer; try again.", retry_after=2) from error
+
+    def change(self, work: Callable[[Connection], Answer]) -> Answer:
+        """What `work` returns, done in one transaction. Raises what it raises, and Unavailable."""
+
+        def transaction(connection: Connection) -> Answer | MoonpoolError:
+            # Handed out as a value: one that passed through `run` would cost it the connection.
+            try:
+                with connection.transaction():
+                    return work(connection)
+            except MoonpoolError as error:
+                return error
+
+        result = self.run(transaction)
+        if isinstance(result, MoonpoolError):
+            raise result
+        return result
 
     def close(self) -> None:
         """Closes the connections that nobody uses now."""

@@ -20,11 +20,14 @@ CONTEXT = ("routing", "emotion_state", "memory", "url_references", "web_chat", "
 Door = Literal["sync", "stream", "background"]
 """How the client waits: for the answer, for a stream of it, or not at all."""
 
-State = Literal["queued", "running", "completed", "failed", "cancelled", "expired"]
+State = Literal[
+    "scheduled", "queued", "running", "completed", "failed", "cancelled", "expired"
+]  # fmt: skip
 EndState = Literal["completed", "failed", "cancelled", "expired"]
 END_STATES: frozenset[str] = frozenset({"completed", "failed", "cancelled", "expired"})
 
 TRANSITIONS: dict[str, frozenset[str]] = {
+    "scheduled": frozenset({"queued", "cancelled"}),
     "queued": frozenset({"running", "cancelled", "expired"}),
     "running": frozenset({"completed", "failed", "cancelled", "queued"}),
     "completed": frozenset(),
@@ -33,11 +36,27 @@ TRANSITIONS: dict[str, frozenset[str]] = {
     "expired": frozenset(),
 }
 
-STATUS = {"queued": "queued", "running": "in_progress"} | {s: s for s in END_STATES}
+STATUS = {
+    "scheduled": "queued", "queued": "queued", "running": "in_progress",
+    **{state: state for state in END_STATES},
+}  # fmt: skip
 """How the API spells a state."""
 
 MAX_STRIKES = 3
 """A job whose attempts were lost or cut this often fails: it may be what kills its worker."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What few jobs have. Times are unix seconds: the job does not run before `run_at_s`, and is
+    not begun after `not_after_s`. `retry_of`: the job that it is made again out of; `force`:
+    although that is done already. `webhook_url` is told of its end."""
+
+    run_at_s: float | None = None
+    not_after_s: float | None = None
+    retry_of: str | None = None
+    force: bool = False
+    webhook_url: str | None = None
 
 
 @dataclass(slots=True)
@@ -68,6 +87,7 @@ class Draft:
     session: str | None = None
     holds_session: bool = False
     store: bool = True
+    plan: Plan | None = None
 
 
 def chore_draft(
@@ -116,7 +136,8 @@ class Reservation:
 
 @dataclass(slots=True)
 class Claimed:
-    """A job in the hands of a worker. `age_ms`: since admission; `left_s`: until its deadline."""
+    """A job in the hands of a worker. `age_ms`: since admission; `left_s`: until its deadline;
+    `batch_id`: the batch of which it is a line."""
 
     id: str
     attempt: int
@@ -134,6 +155,7 @@ class Claimed:
     reserved: int = 0
     session: str | None = None
     holds_session: bool = False
+    batch_id: str | None = None
 
     @property
     def reservation(self) -> Reservation:
@@ -181,9 +203,23 @@ class HandedBack:
 
 
 @dataclass(frozen=True, slots=True)
+class JobFilter:
+    """Which jobs of a tenant, in any of `states` and admitted from `since_s` until before
+    `until_s`, in unix seconds. None: any."""
+
+    states: tuple[str, ...] | None = None
+    error_code: str | None = None
+    model: str | None = None
+    kind: str | None = None
+    since_s: float | None = None
+    until_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class JobRow:
     """A job as its owner sees it. Times are unix seconds; `request` is there for the kinds whose
-    answer is shown with parts of it."""
+    answer is shown with parts of it. `retry_of`: the job that it was made again out of;
+    `retried_by`: the last that was made again out of it, where it has not completed."""
 
     id: str
     tenant_id: str
@@ -210,3 +246,7 @@ class JobRow:
     forgotten_s: float | None
     cost: int | None
     request: str | None = None
+    run_at_s: float | None = None
+    not_after_s: float | None = None
+    retry_of: str | None = None
+    retried_by: str | None = None

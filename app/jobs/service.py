@@ -11,6 +11,7 @@ from app.db.connect import Connection
 from app.db.group import GroupCommit, GroupFailed
 from app.db.reads import Reads
 from app.errors import (
+    Conflict,
     KeyReused,
     MoonpoolError,
     NoCredit,
@@ -22,7 +23,7 @@ from app.errors import (
 from app.events.log import ENDED_TTL_S, Event, EventId, encode, stream_key
 from app.ids import is_job_id
 from app.jobs import store
-from app.jobs.model import END_STATES, Draft, JobRow, Reservation
+from app.jobs.model import END_STATES, Draft, JobFilter, JobRow, Reservation
 from app.limits.model import day_of
 from app.limits.release import Release
 from app.money import usd_text
@@ -66,6 +67,9 @@ class Jobs:
         self._bulky: GroupCommit[Draft, str] = GroupCommit(
             postgres, "admit", self._admit_group, limit=BULKY_AT_ONCE, timeout_s=BULKY_TIMEOUT_S
         )
+        self._planned: GroupCommit[Draft, str] = GroupCommit(
+            postgres, "admit", self._admit_group, timeout_s=ADMIT_TIMEOUT_S
+        )
         self._doubtful: dict[str, tuple[Draft, float]] = {}
         self._doubter: Any = None
 
@@ -73,7 +77,7 @@ class Jobs:
         verdicts = store.admit_group(connection, drafts)
         lanes: dict[str, list[str]] = {}
         for draft, verdict in zip(drafts, verdicts, strict=True):
-            if verdict.startswith("admitted"):
+            if verdict.startswith("admitted") and not _waits(draft):
                 lanes.setdefault(draft.lane, []).append(draft.id)
         for lane, ids in lanes.items():
             self._bell.ring(lane, ids)
@@ -81,12 +85,11 @@ class Jobs:
 
     def admit(self, draft: Draft) -> Admission:
         """Returns once the job and its hold are committed; the job is another than the draft's if
-        the draft's Idempotency-Key stands for one already. Raises NoCredit, OverBudget, Overloaded
-        or KeyReused, after which there is no job; or Unavailable, after which a job whose commit is
-        in doubt is looked for and cancelled."""
+        the draft's Idempotency-Key stands for one already. Raises NoCredit, OverBudget, Overloaded,
+        KeyReused or Conflict, after which there is no job; or Unavailable, after which a job whose
+        commit is in doubt is looked for and cancelled."""
         try:
-            bulky = len(draft.request) > BULKY_LENGTH
-            verdict = (self._bulky if bulky else self._admissions).submit(draft)
+            verdict = self._group(draft).submit(draft)
         except GroupFailed as failed:
             if failed.in_doubt and draft.idempotency_key is None:
                 # With a key the client finds the job by asking again.
@@ -101,7 +104,18 @@ class Jobs:
             return Admission(draft.id, other or None)
         if word == "replayed":
             return Admission(other)
-        raise _refusal(draft, word, other)
+        raise refusal(draft, verdict)
+
+    def _group(self, draft: Draft) -> GroupCommit[Draft, str]:
+        """Bulky requests and those with plans, whose groups take longer, go beside all others."""
+        if len(draft.request) > BULKY_LENGTH:
+            return self._bulky
+        return self._admissions if draft.plan is None else self._planned
+
+    def close(self) -> None:
+        """Ends the groups of admissions; items still waiting get GroupFailed."""
+        for group in (self._admissions, self._bulky, self._planned):
+            group.close()
 
     def _doubt(self, draft: Draft) -> None:
         self._doubtful[draft.id] = draft, time.monotonic() + DOUBT_S
@@ -124,6 +138,10 @@ class Jobs:
             except (Unavailable, psycopg.Error) as error:
                 log("jobs").warning("doubt stays", count=len(self._doubtful), error=str(error))
 
+    def ring(self, lane: str, job_ids: list[str]) -> None:
+        """Rings for jobs that were admitted in a transaction of the caller's own."""
+        self._bell.ring(lane, job_ids)
+
     def find(self, job_id: str, tenant_id: str) -> JobRow:
         """A tenant's job. Raises NotFound, for another tenant's too."""
         job = None
@@ -134,26 +152,30 @@ class Jobs:
         return job
 
     def page(
-        self, tenant_id: str, before: str | None, states: list[str] | None, limit: int
+        self, tenant_id: str, before: str | None, wanted: JobFilter, limit: int
     ) -> list[JobRow]:
-        """A tenant's jobs, newest first."""
-        return self._reads.run(lambda c: store.list_jobs(c, tenant_id, before, states, limit))
+        """A tenant's jobs, newest first, those before the id `before`."""
+        return self._reads.run(lambda c: store.list_jobs(c, tenant_id, before, wanted, limit))
 
     def attempts(self, job: JobRow) -> list[dict[str, Any]]:
         """A job's attempts with their provider calls."""
-        return self._reads.run(lambda c: store.attempts_of(c, job.id))
+        return self.attempts_of_all([job.id])[job.id]
+
+    def attempts_of_all(self, ids: list[str]) -> dict[str, list[dict[str, Any]]]:
+        """As `attempts`, for jobs that the caller has found to be its own."""
+        return self._reads.run(lambda c: store.attempts_of_all(c, ids))
 
     def cancel(self, job: JobRow) -> None:
         """Asks that a job ends: at once if it waits, within a second if it runs. Does nothing to
         one that has ended."""
         if job.state in END_STATES:
             return
-        voided = self._reads.run(
-            lambda c: store.void(c, [job.id], "queued", "cancelled", None, "client")
-        )
-        if voided:
-            tell_end(self._redis, voided[0], "cancelled")
-            return
+        # In this order, since that is how a job goes.
+        for state in ("scheduled", "queued"):
+            voided = self._reads.run(partial(_cancel_waiting, job_id=job.id, state=state))
+            if voided:
+                tell_end(self._redis, voided[0], "cancelled")
+                return
         owner = self._reads.run(lambda c: store.ask_cancel(c, job.id))
         if owner is not None:
             self.tell_worker(owner, f"cancel {job.id}")
@@ -163,8 +185,19 @@ class Jobs:
         _with_redis(self._redis, pack("PUBLISH", control_channel(worker_id), message))
 
 
-def _refusal(draft: Draft, word: str, other: str) -> MoonpoolError:
-    """The error that a verdict of `admit` stands for."""
+def _waits(draft: Draft) -> bool:
+    """Whether a job is scheduled, so that no worker is to be told of it yet."""
+    plan = draft.plan
+    return plan is not None and plan.run_at_s is not None and plan.run_at_s > time.time()
+
+
+def _cancel_waiting(connection: Connection, job_id: str, state: str) -> list[Reservation]:
+    return store.void(connection, [job_id], state, "cancelled", None, "client")
+
+
+def refusal(draft: Draft, verdict: str) -> MoonpoolError:
+    """The error that a verdict of `store.admit_group` stands for."""
+    word, _, other = verdict.partition(" ")
     at_most = f"This request may cost up to {usd_text(draft.hold)}"
     if word == "no_credit":
         return NoCredit(
@@ -180,6 +213,11 @@ def _refusal(draft: Draft, word: str, other: str) -> MoonpoolError:
         return Overloaded(
             f"Too many {draft.lane} jobs are waiting; this one was not accepted.", retry_after=1
         )
+    if word == "retried":
+        return Conflict(
+            f"This job is made again already, as {other}; send force to make it once more.",
+            code="already_retried", extra={"job_id": other},
+        )  # fmt: skip
     return KeyReused(
         "This Idempotency-Key came with another body before; use a new key.",
         param="Idempotency-Key",

@@ -7,7 +7,8 @@ import orjson
 
 from app.db.connect import Connection
 from app.ids import CLOCKS_APART_S, first_id
-from app.jobs.model import Claimed, Draft, HandedBack, JobRow, Outcome, Reservation
+from app.jobs.model import Claimed, Draft, HandedBack, JobFilter, JobRow, Outcome, Reservation
+from app.jobs.planned import store as planned
 
 _ADMIT = (
     "SELECT admit(%b::text[],%b::text[],%b::text[],%b::text[],%b::text[],%b::text[],%b::text[],"
@@ -23,7 +24,25 @@ _SETTLE = (
 
 
 def admit_group(connection: Connection, drafts: list[Draft]) -> list[str]:
-    """Admits jobs with their holds; a verdict for each, in order."""
+    """Admits jobs with their holds; a verdict for each, in order: those of `admit` in
+    `job_line.sql`, and 'retried ' with the id of the job that is made again already."""
+    if any(draft.plan is not None for draft in drafts):
+        return _admit_planned(connection, drafts)
+    return _admit(connection, drafts)
+
+
+def _admit_planned(connection: Connection, drafts: list[Draft]) -> list[str]:
+    with connection.transaction():
+        taken = planned.retried(connection, drafts)
+        free = [draft for draft in drafts if draft.id not in taken]
+        told = _admit(connection, free) if free else []
+        verdicts = dict(zip([draft.id for draft in free], told, strict=True))
+        made = [draft for draft in free if verdicts[draft.id].startswith("admitted")]
+        planned.arrange(connection, made)
+    return [verdicts.get(draft.id) or f"retried {taken[draft.id]}" for draft in drafts]
+
+
+def _admit(connection: Connection, drafts: list[Draft]) -> list[str]:
     columns = zip(
         *[
             (d.id, d.tenant_id, d.key_id, d.app_id, d.kind, d.lane, d.door, d.model, d.request,
@@ -121,13 +140,13 @@ def void(
 
 def tokens_of_day(connection: Connection, bucket: str, day: int) -> int:
     """Tokens that a tenant's or key's jobs of a day (days since the epoch, UTC) have used, or have
-    reserved while they are open."""
+    reserved while they are open. Lines of batches are not limited by the day."""
     row = connection.execute(
         "SELECT coalesce(sum(CASE WHEN r.id IS NULL THEN j.reserved "
         "ELSE r.prompt_tokens + r.completion_tokens END), 0)::bigint "
         "FROM job AS j LEFT JOIN result AS r ON r.id = j.id "
         "WHERE j.tenant_id = coalesce((SELECT tenant_id FROM api_key WHERE id = %(b)s), %(b)s) "
-        "AND %(b)s IN (j.tenant_id, j.key_id) AND j.id >= %(first)s "
+        "AND %(b)s IN (j.tenant_id, j.key_id) AND j.id >= %(first)s AND j.batch_id IS NULL "
         "AND j.created_at >= to_timestamp(%(day)s * 86400) "
         "AND j.created_at < to_timestamp((%(day)s + 1) * 86400)",
         {"b": bucket, "day": day, "first": first_id("job", day * 86_400 - CLOCKS_APART_S)},
@@ -156,7 +175,11 @@ _JOBS: LiteralString = """
                AND (q.start_tag, q.id) <= (o.start_tag, o.id)) END,
            j.key_id, j.app_id, j.store, extract(epoch FROM j.forgotten_at)::float8, r.cost,
            CASE WHEN j.kind IN ('text_completion', 'response', 'message', 'image')
-                THEN j.request END
+                THEN j.request END,
+           extract(epoch FROM j.run_at)::float8, extract(epoch FROM j.not_after)::float8,
+           j.retry_of,
+           CASE WHEN r.state <> 'completed' THEN (
+               SELECT a.id FROM job AS a WHERE a.retry_of = j.id ORDER BY a.id DESC LIMIT 1) END
     FROM job AS j LEFT JOIN open_job AS o USING (id) LEFT JOIN result AS r USING (id)
     WHERE j.tenant_id = %(tenant)s
 """
@@ -178,17 +201,29 @@ def find_job(connection: Connection, job_id: str, tenant_id: str) -> JobRow | No
 
 
 def list_jobs(
-    connection: Connection, tenant_id: str, before: str | None, states: list[str] | None, limit: int
+    connection: Connection, tenant_id: str, before: str | None, wanted: JobFilter, limit: int
 ) -> list[JobRow]:
-    """A tenant's jobs, newest first, those before the id `before`, in any of `states`."""
+    """A tenant's jobs, newest first, those before the id `before`."""
+    code = wanted.error_code
     rows = connection.execute(
         # As rows, since a bare id would have Postgres walk past all other tenants' jobs.
         _JOBS + "AND (j.tenant_id, j.id) < (%(tenant)s, %(before)s) "
         "AND (%(states)s::text[] IS NULL "
         "OR coalesce(r.state, o.state, 'queued') = ANY (%(states)s)) "
+        # Not as JSON: what a provider said may hold a zero byte, which Postgres refuses there.
+        "AND (%(code)s::text IS NULL OR strpos(r.error, %(code)s) > 0) "
+        "AND (%(model)s::text IS NULL OR j.model = %(model)s) "
+        "AND (%(kind)s::text IS NULL OR j.kind = %(kind)s) "
+        "AND (%(since)s::float8 IS NULL OR j.created_at >= to_timestamp(%(since)s)) "
+        "AND (%(until)s::float8 IS NULL OR j.created_at < to_timestamp(%(until)s)) "
+        "AND (j.tenant_id, j.id) >= (%(tenant)s, %(first)s) "
         "ORDER BY j.tenant_id DESC, j.id DESC LIMIT %(limit)s",
-        {"place": False, "tenant": tenant_id, "before": before or "job_~", "states": states,
-         "limit": limit},
+        {"place": False, "tenant": tenant_id, "before": before or "job_~",
+         "states": None if wanted.states is None else list(wanted.states),
+         "code": None if code is None else f'"code":"{code}"',
+         "model": wanted.model, "kind": wanted.kind, "since": wanted.since_s,
+         "until": wanted.until_s, "limit": limit,
+         "first": first_id("job", (wanted.since_s or 0) - CLOCKS_APART_S)},
     )  # fmt: skip
     return [_job_row(row) for row in rows]
 
@@ -204,17 +239,24 @@ def find_jobs(connection: Connection, ids: list[str], tenant_id: str) -> list[Jo
 
 def attempts_of(connection: Connection, job_id: str) -> list[dict[str, Any]]:
     """A job's attempts in order, the running one included."""
+    return attempts_of_all(connection, [job_id])[job_id]
+
+
+def attempts_of_all(connection: Connection, ids: list[str]) -> dict[str, list[dict[str, Any]]]:
+    """As `attempts_of`, for each of these jobs."""
     rows = connection.execute(
-        "SELECT attempt, owner, outcome, calls, extract(epoch FROM started_at)::float8, "
-        "extract(epoch FROM finished_at)::float8 FROM attempt WHERE job_id = %(j)s UNION ALL "
-        "SELECT attempt, owner, 'running', NULL, extract(epoch FROM claimed_at)::float8, NULL "
-        "FROM open_job WHERE id = %(j)s AND state = 'running' ORDER BY 1",
-        {"j": job_id},
+        "SELECT job_id, attempt, owner, outcome, calls, extract(epoch FROM started_at)::float8, "
+        "extract(epoch FROM finished_at)::float8 FROM attempt WHERE job_id = ANY (%(j)s) UNION ALL "
+        "SELECT id, attempt, owner, 'running', NULL, extract(epoch FROM claimed_at)::float8, NULL "
+        "FROM open_job WHERE id = ANY (%(j)s) AND state = 'running' ORDER BY 1, 2",
+        {"j": ids},
     )
     names = ("attempt", "worker", "outcome", "calls", "started_at", "finished_at")
-    found = [dict(zip(names, row, strict=True)) for row in rows]
-    for attempt in found:
+    found: dict[str, list[dict[str, Any]]] = {job_id: [] for job_id in ids}
+    for job_id, *row in rows:
+        attempt = dict(zip(names, row, strict=True))
         attempt["calls"] = orjson.loads(attempt["calls"]) if attempt["calls"] else []
+        found[job_id].append(attempt)
     return found
 
 
@@ -343,10 +385,11 @@ def forget(connection: Connection, ids: list[str], by: str | None) -> list[str]:
 
 def undelivered_jobs(connection: Connection, after_s: float, limit: int) -> list[str]:
     """Jobs that ended `after_s` seconds ago and were to be forgotten once delivered, but still
-    have their content."""
+    have their content. A batch's lines are delivered when its files are."""
     rows = connection.execute(
         "SELECT j.id FROM job AS j JOIN result AS r ON r.id = j.id "
         "WHERE NOT j.store AND j.forgotten_at IS NULL AND j.id < %(before)s "
+        "AND NOT EXISTS (SELECT FROM batch AS b WHERE b.id = j.batch_id AND b.ended_at IS NULL) "
         "AND r.finished_at < now() - %(after)s * interval '1 second' ORDER BY j.id LIMIT %(limit)s",
         {"before": first_id("job", time.time() - after_s), "after": after_s, "limit": limit},
     )

@@ -3,6 +3,7 @@
 import signal
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -13,6 +14,7 @@ from app.errors import DeadlinePassed, ProvidersFailed
 from app.jobs import store
 from app.jobs.forget import sweep_undelivered
 from app.jobs.model import MAX_STRIKES, HandedBack
+from app.jobs.planned import store as planned
 from app.jobs.service import tell_end
 from app.queue import Bell, Task
 from app.settings import Settings, settings
@@ -21,6 +23,9 @@ from app.webhooks import store as webhooks
 
 ROUND_S = 1.0
 BATCH = 500
+DUE = 5000
+"""Scheduled jobs that a round puts into their lanes at most: many may share a full hour."""
+
 GAP_S = 6.0
 """A reaper that has not run for so long was away together with Postgres."""
 
@@ -33,9 +38,10 @@ class Upkeep:
         self._bell = Bell(chosen.redis)
 
     def round(self, connection: Connection) -> None:
-        """Rings again for jobs that nobody claimed, ends those past their deadline, brings back
-        those whose worker is gone, forgets what nobody fetched, and calls for webhooks that are
-        due."""
+        """Puts scheduled jobs into their lanes at their time, rings again for jobs that nobody
+        claimed, ends those past their deadline, brings back those whose worker is gone, forgets
+        what nobody fetched, and calls for webhooks that are due."""
+        self.ring(planned.due(connection, DUE))
         self.ring(store.due_bells(connection, BATCH))
         self._expire(connection)
         lease_s = self._settings.lease_seconds
@@ -74,12 +80,16 @@ class Upkeep:
         forget_answers(connection)
 
     def _expire(self, connection: Connection) -> None:
-        overdue = store.overdue_jobs(connection, BATCH)
-        if not overdue:
-            return
-        error = DeadlinePassed("The job was not started before its deadline.").body()
-        for ended in store.void(connection, overdue, "queued", "expired", error, "upkeep"):
-            tell_end(self._settings.redis, ended, "expired", orjson.dumps(error))
+        late = DeadlinePassed("The job was not begun before its not_after.", code="not_after")
+        overdue = DeadlinePassed("The job was not started before its deadline.")
+        for ids, why in (
+            (planned.belated_jobs(connection, BATCH), late),
+            (store.overdue_jobs(connection, BATCH), overdue),
+        ):
+            if ids:
+                error = why.body()
+                for ended in store.void(connection, ids, "queued", "expired", error, "upkeep"):
+                    tell_end(self._settings.redis, ended, "expired", orjson.dumps(error))
 
     def _end(
         self, connection: Connection, job_id: str, state: str, error: dict[str, Any] | None
@@ -88,12 +98,15 @@ class Upkeep:
             tell_end(self._settings.redis, ended, state, orjson.dumps(error))
 
 
-def main() -> None:
-    """Runs rounds until SIGTERM or SIGINT."""
+def main(*beside: Callable[[threading.Event], None]) -> None:
+    """Runs rounds until SIGTERM or SIGINT; `beside` are told when, and run in threads of their
+    own."""
     configure_logs(settings().log_level)
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     signal.signal(signal.SIGINT, lambda *_: stop.set())
+    for part in beside:
+        threading.Thread(target=part, args=(stop,), daemon=True).start()
     upkeep, connection = Upkeep(settings()), None
     while not stop.is_set():
         began = time.monotonic()

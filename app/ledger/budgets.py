@@ -165,7 +165,8 @@ def _sensible(soft: int | None, hard: int | None) -> None:
 
 def _lock_accounts(connection: Connection, tenant_id: str) -> None:
     locked = connection.execute(
-        "SELECT 1 FROM account WHERE tenant_id = %s ORDER BY id FOR UPDATE", (tenant_id,)
+        "SELECT 1 FROM account WHERE tenant_id = %s AND kind <> 'batch' ORDER BY id FOR UPDATE",
+        (tenant_id,),
     ).fetchall()
     if not locked:
         raise NotFound(f"There is no tenant {tenant_id!r}.", param="tenant_id")
@@ -193,6 +194,7 @@ def _count_what_is(
 
     Whoever settles locks a job before the accounts, which are locked here already. So a job that
     is locked is passed over, not waited for: one that changes hands at this moment is not counted.
+    The same is true of a batch, which holds for its waiting lines.
     """
     given = {
         "budget": budget_id,
@@ -206,12 +208,23 @@ def _count_what_is(
         given,
     )  # fmt: skip
     connection.execute(
+        "WITH free AS (SELECT t.id FROM batch AS t JOIN budget AS b ON b.tenant_id = t.tenant_id "
+        "AND b.subject = CASE b.scope WHEN 'app' THEN t.app_id WHEN 'key' THEN t.key_id "
+        "ELSE b.tenant_id END WHERE b.id = %(budget)s AND t.ended_at IS NULL AND t.hold > 0 "
+        "FOR UPDATE OF t SKIP LOCKED), named AS (UPDATE batch AS t "
+        "SET budgets = concat_ws(' ', t.budgets, %(budget)s::text) FROM free "
+        "WHERE t.id = free.id RETURNING t.tenant_id || '/' || t.id AS account) "
+        "UPDATE budget SET held = held + (SELECT coalesce(sum(a.balance), 0) FROM named "
+        "JOIN account AS a ON a.id = named.account) WHERE id = %(budget)s",
+        given,
+    )
+    connection.execute(
         "WITH free AS (SELECT o.id " + _THE_JOBS_OF +  # noqa: S608
         "JOIN open_job AS o ON o.id = j.id WHERE b.id = %(budget)s AND o.hold > 0 "
         "FOR UPDATE OF o SKIP LOCKED), named AS (UPDATE open_job AS o "
         "SET budgets = concat_ws(' ', o.budgets, %(budget)s::text) FROM free "
         "WHERE o.id = free.id RETURNING o.hold) "
-        "UPDATE budget SET held = (SELECT coalesce(sum(hold), 0) FROM named) "
+        "UPDATE budget SET held = held + (SELECT coalesce(sum(hold), 0) FROM named) "
         "WHERE id = %(budget)s",
         given,
     )  # fmt: skip

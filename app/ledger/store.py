@@ -21,8 +21,8 @@ REVERSIBLE = frozenset({"credit", "debit", "refund"})
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """Nano-dollars a tenant may spend (`wallet`), has set aside for open jobs (`held`), and may
-    owe (`overdraft`)."""
+    """Nano-dollars a tenant may spend (`wallet`), has set aside for open jobs and for lines of
+    batches that are to be jobs (`held`), and may owe (`overdraft`)."""
 
     wallet: int
     held: int
@@ -84,9 +84,11 @@ def balance(connection: Connection, tenant_id: str) -> Balance:
     rows = connection.execute(
         "SELECT kind, balance, overdraft FROM account WHERE tenant_id = %s", (tenant_id,)
     ).fetchall()
-    accounts = {kind: (amount, overdraft) for kind, amount, overdraft in rows}
-    wallet, overdraft = accounts.get("wallet", (0, 0))
-    return Balance(wallet=wallet, held=accounts.get("held", (0, 0))[0], overdraft=overdraft)
+    return Balance(
+        wallet=sum(amount for kind, amount, _ in rows if kind == "wallet"),
+        held=sum(amount for kind, amount, _ in rows if kind != "wallet"),
+        overdraft=sum(overdraft for _, _, overdraft in rows),
+    )
 
 
 def add_credit(

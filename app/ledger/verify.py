@@ -50,7 +50,8 @@ CHECKS: dict[str, LiteralString] = {
         UNION ALL
         SELECT 'transfer ' || t.seq, t.kind || ' of a job that has not ended: ' || t.job_id
         FROM transfer AS t LEFT JOIN result AS r ON r.id = t.job_id
-        WHERE t.kind IN ('settle', 'release', 'refund') AND r.id IS NULL""",
+        LEFT JOIN batch AS b ON b.id = t.job_id AND b.ended_at IS NOT NULL AND t.kind = 'release'
+        WHERE t.kind IN ('settle', 'release', 'refund') AND r.id IS NULL AND b.id IS NULL""",
     "hold = settled + released for each ended job": """
         SELECT 'job ' || r.id, 'hold of ' || j.hold || ', settled ' || coalesce(s.amount, 0)
                || ', released ' || coalesce(l.amount, 0)
@@ -60,18 +61,24 @@ CHECKS: dict[str, LiteralString] = {
         WHERE j.hold <> coalesce(s.amount, 0) + coalesce(l.amount, 0)""",
     "each transfer is between the accounts that its kind names": """
         SELECT 'transfer ' || t.seq, t.kind || ' from ' || t.debit || ' to ' || t.credit
-        FROM transfer AS t LEFT JOIN job AS j ON j.id = t.job_id,
-             LATERAL (SELECT t.tenant_id || '/wallet', t.tenant_id || '/held') AS a (wallet, held)
+        FROM transfer AS t LEFT JOIN job AS j ON j.id = t.job_id
+        LEFT JOIN batch AS b ON b.id = coalesce(j.batch_id, t.job_id),
+             LATERAL (SELECT t.tenant_id || '/wallet', t.tenant_id || '/held',
+                             t.tenant_id || '/' || b.id) AS a (wallet, held, batch)
         WHERE CASE t.kind
-              WHEN 'hold' THEN (t.debit, t.credit) <> (a.wallet, a.held)
+              WHEN 'hold' THEN t.debit <> CASE WHEN j.batch_id IS NULL THEN a.wallet
+                                                ELSE a.batch END
+                            OR t.credit <> CASE WHEN j.id IS NULL THEN a.batch ELSE a.held END
               WHEN 'settle' THEN (t.debit, t.credit) <> (a.held, 'platform/revenue')
-              WHEN 'release' THEN (t.debit, t.credit) <> (a.held, a.wallet)
+              WHEN 'release' THEN t.debit <> CASE WHEN j.id IS NULL THEN a.batch ELSE a.held END
+                               OR t.credit <> a.wallet
               WHEN 'credit' THEN (t.debit, t.credit) <> ('platform/funding', a.wallet)
               WHEN 'debit' THEN (t.debit, t.credit) <> (a.wallet, 'platform/funding')
               WHEN 'refund' THEN (t.debit, t.credit) <> ('platform/revenue', a.wallet)
               WHEN 'cost' THEN t.debit <> 'platform/cost' OR NOT starts_with(t.credit, 'provider/')
               ELSE false END
-           OR (t.job_id IS NOT NULL AND j.tenant_id IS DISTINCT FROM t.tenant_id)""",
+           OR (t.job_id IS NOT NULL
+               AND coalesce(j.tenant_id, b.tenant_id) IS DISTINCT FROM t.tenant_id)""",
     "a reversal mirrors a credit, debit or refund": """
         SELECT 'transfer ' || t.seq, 'reverses ' || t.reverses || ', which is ' || coalesce(
                    o.kind || ' of ' || o.amount || ' from ' || o.debit || ' to ' || o.credit,
@@ -130,12 +137,42 @@ CHECKS: dict[str, LiteralString] = {
             SELECT tenant_id, sum(hold) AS total FROM open_job GROUP BY tenant_id
         ) AS o ON o.tenant_id = a.tenant_id
         WHERE a.kind = 'held' AND a.balance <> coalesce(o.total, 0)""",
+    "a batch holds what its waiting lines may cost": """
+        SELECT 'account ' || a.id, 'balance of ' || a.balance || ' but waiting lines of '
+               || coalesce(l.total, 0)
+        FROM account AS a LEFT JOIN (
+            SELECT b.tenant_id || '/' || b.id AS id, sum(l.hold) AS total
+            FROM batch AS b JOIN batch_line AS l ON l.batch_id = b.id GROUP BY b.id
+        ) AS l ON l.id = a.id
+        WHERE a.kind = 'batch' AND a.balance <> coalesce(l.total, 0)""",
+    "a batch has a job for each line that does not wait, and costs what they do": """
+        SELECT 'batch ' || b.id, 'lines ' || b.total || ', waiting ' || coalesce(w.count, 0)
+               || ', jobs ' || coalesce(j.count, 0) || ', counted ' || b.completed + b.failed
+               || ', cost ' || b.cost || ' but theirs ' || coalesce(j.cost, 0)
+        FROM batch AS b LEFT JOIN (
+            SELECT batch_id, count(*) FROM batch_line GROUP BY batch_id
+        ) AS w ON w.batch_id = b.id LEFT JOIN (
+            SELECT j.batch_id, count(*), sum(r.cost) FILTER (WHERE f.job_id IS NULL) AS cost,
+                   count(r.id) FILTER (WHERE f.job_id IS NULL) AS counted
+            FROM job AS j LEFT JOIN result AS r ON r.id = j.id
+            LEFT JOIN batch_flight AS f ON f.job_id = j.id AND f.batch_id = j.batch_id
+            WHERE j.batch_id IS NOT NULL GROUP BY j.batch_id
+        ) AS j ON j.batch_id = b.id
+        WHERE b.dispatched <> coalesce(j.count, 0) OR b.cost <> coalesce(j.cost, 0)
+           OR b.completed + b.failed <> coalesce(j.counted, 0)
+           OR (b.in_progress_at IS NOT NULL AND b.ended_at IS NULL
+               AND b.total <> b.dispatched + coalesce(w.count, 0))
+           OR (b.status = 'completed' AND b.total <> b.completed + b.failed)""",
     "a budget holds what its open jobs hold, and has not spent less than nothing": """
         SELECT 'budget ' || b.id, 'spent ' || b.spent || ', held ' || b.held
                || ' but open holds of ' || coalesce(o.total, 0)
         FROM budget AS b LEFT JOIN (
-            SELECT p.id, j.tenant_id, sum(j.hold) AS total
-            FROM open_job AS j, LATERAL unnest(string_to_array(j.budgets, ' ')) AS p (id)
+            SELECT p.id, j.tenant_id, sum(j.hold) AS total FROM (
+                SELECT tenant_id, hold, budgets FROM open_job
+                UNION ALL
+                SELECT t.tenant_id, a.balance, t.budgets FROM batch AS t
+                JOIN account AS a ON a.id = t.tenant_id || '/' || t.id WHERE t.ended_at IS NULL
+            ) AS j, LATERAL unnest(string_to_array(j.budgets, ' ')) AS p (id)
             GROUP BY p.id, j.tenant_id
         ) AS o ON o.id = b.id AND o.tenant_id = b.tenant_id
         WHERE b.held <> coalesce(o.total, 0) OR b.spent < 0""",
@@ -151,7 +188,7 @@ CHECKS: dict[str, LiteralString] = {
         WHERE a.balance <> coalesce(s.total, 0) OR a.balance < -a.overdraft""",
     "each tenant has a wallet and a held account": """
         SELECT 'tenant ' || t.id, 'has ' || count(a.id) || ' accounts, not 2'
-        FROM tenant AS t LEFT JOIN account AS a ON a.tenant_id = t.id
+        FROM tenant AS t LEFT JOIN account AS a ON a.tenant_id = t.id AND a.kind <> 'batch'
         GROUP BY t.id HAVING count(a.id) <> 2""",
 }
 

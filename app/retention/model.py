@@ -16,7 +16,8 @@ RETENTION_KEY = "retention"
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The jobs of a tenant whose content is to be deleted: those that meet all that is given.
+    """The jobs of a tenant whose content is to be deleted: those that meet all that is given; and
+    its files, where that says no more than an app and a time.
 
     `since` and `before` bound the time of admission, unix seconds. `user` is the field of the
     request; `session_id` is the session's name.
@@ -29,6 +30,11 @@ class Selection:
     job_ids: list[str] | None = None
     since: float | None = None
     reason: Literal["request", "retention"] = "request"
+
+    @property
+    def names_jobs(self) -> bool:
+        """Whether it asks for what jobs alone have."""
+        return any((self.user, self.session_id, self.job_ids))
 
     def to_json(self) -> str:
         return orjson.dumps(asdict(self)).decode()

@@ -12,6 +12,7 @@ from typing import Literal, get_args
 from app.catalogue.load import CatalogueError, catalogue
 from app.db.connect import connect
 from app.db.migrate import pending
+from app.files.storage.chosen import storage_of, try_storage
 from app.jobs.model import Lane
 from app.settings import SOCKET_PATH_MAX, Settings
 from app.stack.binaries import postgres_program, redis_program
@@ -51,6 +52,7 @@ def run_checks(now: Settings) -> list[Check]:
         _port,
         _postgres,
         _redis,
+        _files,
         _catalogue,
     ]
     return [finding for check in checks for finding in check(now)]
@@ -164,6 +166,17 @@ def _redis(now: Settings) -> list[Check]:
     if version is None:
         return [_absent(now, "redis", now.redis, now.embedded_redis, "MOONPOOL_REDIS_URL")]
     return [Check("redis", "ok", version)]
+
+
+def _files(now: Settings) -> list[Check]:
+    if not now.s3_bucket and not now.home.exists():
+        return []
+    where = f"bucket {now.s3_bucket}" if now.s3_bucket else str(now.home / "files")
+    trouble = try_storage(storage_of(now))
+    if not trouble:
+        return [Check("files", "ok", f"{where}: written, read and deleted")]
+    mend = "correct the MOONPOOL_S3_… settings" if now.s3_bucket else "make it writable"
+    return [Check("files", "fail", f"{where}: {trouble}", mend)]
 
 
 def _catalogue(now: Settings) -> list[Check]:

@@ -51,9 +51,10 @@ def billing_routes(front: Front) -> Blueprint:
 
 
 def entry_object(entry: Entry) -> dict[str, object]:
-    """An entry as its tenant sees it. The changes are those of its own two accounts; `direction`
-    says whether the wallet got more, less, or neither."""
-    wallet = _change(entry, f"{entry.tenant_id}/wallet")
+    """An entry as its tenant sees it. The changes are those of its wallet and of all that is held;
+    `direction` says whether the wallet got more, less, or neither."""
+    wallet, own = _change(entry, f"{entry.tenant_id}/wallet"), f"{entry.tenant_id}/"
+    funds = entry.amount * (entry.credit.startswith(own) - entry.debit.startswith(own))
     return {
         "id": entry.id,
         "object": "billing.entry",
@@ -62,7 +63,7 @@ def entry_object(entry: Entry) -> dict[str, object]:
         "amount_nanos": entry.amount,
         "direction": "in" if wallet > 0 else "out" if wallet < 0 else "none",
         "wallet_change_nanos": wallet,
-        "held_change_nanos": _change(entry, f"{entry.tenant_id}/held"),
+        "held_change_nanos": funds - wallet,
         "job_id": entry.job_id,
         "reverses": entry.reverses,
         "note": entry.note,

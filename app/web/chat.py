@@ -14,6 +14,7 @@ from app.web.body import read_request
 from app.web.front import Front
 from app.web.inference import Asked, Shape, json_answer, respond
 from app.web.openai_stream import Chunks
+from app.web.planning import PLANNED, plan
 from app.web.schemas.chat import ChatRequest
 from app.web.schemas.usage import TEXT_MAX
 from app.web.web_chat_answer import linked_shape
@@ -83,6 +84,7 @@ def chat_asked(wanted: ChatRequest, body: bytes) -> Asked:
         session=wanted.option("session_id") or None,
         store=wanted.store is not False,
         metadata=wanted.metadata,
+        plan=plan(*(wanted.option(name) for name in PLANNED)),
     )
 
 

@@ -32,12 +32,10 @@ def completion_routes(front: Front) -> Blueprint:
     @routes.post("/completions")
     def create_completion() -> Response:
         wanted, body = read_request(front, CompletionRequest)
-        refuse(wanted)
-        chat = chat_request(wanted.model_dump(exclude_unset=True))
-        chat_wanted = ChatRequest.model_validate({k: v for k, v in chat.items() if k != "asked"})
+        asked, chat_wanted = completion_asked(wanted, body)
         usage = include_usage(chat_wanted)
         shape = Shape(form=lambda draft: TextChunks(draft, usage), whole=_whole)
-        return respond(front, _asked(chat_wanted, chat, body), shape)
+        return respond(front, asked, shape)
 
     return routes
 
@@ -59,14 +57,19 @@ def refuse(wanted: CompletionRequest) -> None:
         )
 
 
-def _asked(wanted: ChatRequest, chat: dict[str, Any], body: bytes) -> Asked:
-    asked = chat_asked(wanted, body)
+def completion_asked(wanted: CompletionRequest, body: bytes) -> tuple[Asked, ChatRequest]:
+    """What a text completion asks of the line, and the chat request that stands for it. Raises
+    InvalidRequest."""
+    refuse(wanted)
+    chat = chat_request(wanted.model_dump(exclude_unset=True))
+    chat_wanted = ChatRequest.model_validate({k: v for k, v in chat.items() if k != "asked"})
+    asked = chat_asked(chat_wanted, body)
     asked.kind, asked.path = "text_completion", "/completions"
     asked.request = orjson.dumps(chat).decode()
     # The client sent one field for both.
     asked.fields.pop("top_logprobs", None)
     asked.choices *= len(chat["asked"].get("prompts", (0,)))
-    return asked
+    return asked, chat_wanted
 
 
 def _whole(body: bytes, draft: Draft) -> Response:

@@ -6,8 +6,9 @@ from flask import Blueprint, Response
 from app.errors import InvalidRequest
 from app.web.body import read_request
 from app.web.front import Front
-from app.web.inference import Asked, Shape, json_answer, models_of, respond
+from app.web.inference import Asked, Catalogued, Shape, json_answer, models_of, respond
 from app.web.openai_stream import Chunks
+from app.web.planning import PLANNED, plan
 from app.web.schemas.embeddings import EmbeddingsRequest
 
 CUTS = "minilm"
@@ -22,14 +23,20 @@ def embedding_routes(front: Front) -> Blueprint:
     @routes.post("/embeddings")
     def create_embedding() -> Response:
         wanted, body = read_request(front, EmbeddingsRequest)
-        asked = _asked(wanted, body)
-        if wanted.truncate:
-            _unless_never_cut(front, asked)
+        asked = embedding_asked(front, wanted, body)
         # No stream is ever asked for, so there is no form of one.
         shape = Shape(form=lambda draft: Chunks(draft, False), whole=json_answer)
         return respond(front, asked, shape)
 
     return routes
+
+
+def embedding_asked(front: Catalogued, wanted: EmbeddingsRequest, body: bytes) -> Asked:
+    """What an embeddings request asks of the line. Raises InvalidRequest."""
+    asked = _asked(wanted, body)
+    if wanted.truncate:
+        _unless_never_cut(front, asked)
+    return asked
 
 
 def _asked(wanted: EmbeddingsRequest, body: bytes) -> Asked:
@@ -51,10 +58,11 @@ def _asked(wanted: EmbeddingsRequest, body: bytes) -> Asked:
         session=told.get("session_id") or None,
         store=told.get("store", True),
         metadata=wanted.metadata,
+        plan=plan(*(told.get(name) for name in PLANNED)),
     )
 
 
-def _unless_never_cut(front: Front, asked: Asked) -> None:
+def _unless_never_cut(front: Catalogued, asked: Asked) -> None:
     """Raises InvalidRequest if a provider that may be called does not know `truncate`."""
     providers = front.catalogue.providers
     for model in models_of(front, asked):

@@ -10,6 +10,7 @@ from app.web.front import Front
 from app.web.inference import Asked, Shape, json_answer, respond
 from app.web.openai_stream import Chunks
 from app.web.pictures import images_shown
+from app.web.planning import PLANNED, plan
 from app.web.schemas.images import ImageRequest
 
 
@@ -21,17 +22,18 @@ def image_routes(front: Front) -> Blueprint:
     @routes.post("/images/generations")
     def create_image() -> Response:
         wanted, body = read_request(front, ImageRequest)
-        for name in ("stream", "partial_images"):
-            if getattr(wanted, name):
-                raise InvalidRequest(f"{name} is not supported: images come whole.", param=name)
         # No stream is ever asked for, so there is no form of one.
         shape = Shape(form=lambda draft: Chunks(draft, False), whole=_whole)
-        return respond(front, _asked(wanted, body), shape)
+        return respond(front, image_asked(wanted, body), shape)
 
     return routes
 
 
-def _asked(wanted: ImageRequest, body: bytes) -> Asked:
+def image_asked(wanted: ImageRequest, body: bytes) -> Asked:
+    """What an image generation asks of the line. Raises InvalidRequest."""
+    for name in ("stream", "partial_images"):
+        if getattr(wanted, name):
+            raise InvalidRequest(f"{name} is not supported: images come whole.", param=name)
     told = wanted.told()
     background = told.pop("background", None)
     if isinstance(background, str):
@@ -57,6 +59,7 @@ def _asked(wanted: ImageRequest, body: bytes) -> Asked:
         session=told.get("session_id") or None,
         store=told.get("store") is not False,
         metadata=wanted.metadata,
+        plan=plan(*(told.get(name) for name in PLANNED)),
     )
 
 

@@ -7,7 +7,7 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 from flask import Response, after_this_request, request
@@ -15,12 +15,12 @@ from flask import Response, after_this_request, request
 from app.accounts.keys import Principal
 from app.cache.store import TTL_MAX_S
 from app.catalogue.abilities import Operation
-from app.catalogue.model import Model
+from app.catalogue.model import Catalogue, Model
 from app.catalogue.tokens import BYTES_PER_TOKEN, estimate_tokens
 from app.errors import Forbidden, InvalidRequest, ModelNotFound
 from app.events.log import QUEUED
 from app.ids import new_id
-from app.jobs.model import Door, Draft, Kind, Lane
+from app.jobs.model import Door, Draft, Kind, Lane, Plan
 from app.ledger.budgets import spendable
 from app.uniroute.model import AUTO, ROUTED
 from app.web.auth import caller
@@ -30,6 +30,7 @@ from app.web.delivery import forgetting, unless_deleted
 from app.web.front import Front
 from app.web.job_stream import Form, JobStream
 from app.web.limits import admit
+from app.web.planning import checked_plan
 from app.web.present import answer_headers, job_object, urls
 from app.web.sse import stream_response
 from app.web.waiting import answer_when_done, asked_wait
@@ -60,7 +61,8 @@ class Asked:
     the client wants, None for the model's own bound. `images` and `seconds` of audio are the most
     that the answer can use; `context_bytes` the most that the worker adds to the prompt, and
     `prompt_bytes` what of `request` goes there, if not all. `models` and `cost_weight` are for the
-    router; `answer_prefix`: what ids of its answers begin with.
+    router; `answer_prefix`: what ids of its answers begin with. `plan`: as it was asked for,
+    unchecked.
     """
 
     kind: Kind
@@ -87,6 +89,7 @@ class Asked:
     session: str | None = None
     store: bool = True
     metadata: dict[str, str] | None = None
+    plan: Plan | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +119,12 @@ def respond(front: Front, asked: Asked, shape: Shape) -> Response:
     waited."""
     environ = request.environ
     _take_cache_header(asked, environ)
-    models = models_of(front, asked)
+    models = models_for(front, asked)
     wish = _wish(asked, environ)
     draft = draft_of(front, asked, models, wish, environ)
+    if asked.plan is not None:
+        later = wish.door == "background" and wish.wait_s is None
+        draft.plan = checked_plan(front, asked.plan, asked.path, later)
     tail = front.tail(draft.id, draft.tenant_id, QUEUED)
     try:
         admission = admit(front, draft)
@@ -202,7 +208,14 @@ def _accepted(front: Front, draft: Draft, wish: Wish, shape: Shape) -> Response:
     return Response(orjson.dumps(told), 202, headers, mimetype="application/json")
 
 
-def models_of(front: Front, asked: Asked) -> list[Model]:
+class Catalogued(Protocol):
+    """What knows the catalogue that a request is held against."""
+
+    @property
+    def catalogue(self) -> Catalogue: ...
+
+
+def models_of(front: Catalogued, asked: Asked) -> list[Model]:
     """The model asked for, then its fallbacks, each of which can do what is asked. Raises
     ModelNotFound, and InvalidRequest naming the field that no route can honour."""
     catalogue = front.catalogue
@@ -215,8 +228,6 @@ def models_of(front: Front, asked: Asked) -> list[Model]:
                 f"defaults.{asked.operation} in the catalogue names one.", param="model",
             )  # fmt: skip
     model = catalogue.find(name, asked.provider)
-    if model is None and name == AUTO:
-        return routed(front, asked)
     if asked.models is not None or asked.cost_weight is not None:
         given = "cost_weight" if asked.models is None else "models"
         raise InvalidRequest(f"{given} is for the model {AUTO!r} alone.", param=given)
@@ -234,6 +245,13 @@ def models_of(front: Front, asked: Asked) -> list[Model]:
         _unless_unable(front, fallback, asked, "fallbacks")
         models.append(fallback)
     return models
+
+
+def models_for(front: Front, asked: Asked) -> list[Model]:
+    """As `models_of`, but for the model AUTO the router's candidates, if none has that name."""
+    if asked.model == AUTO and front.catalogue.find(AUTO, asked.provider) is None:
+        return routed(front, asked)
+    return models_of(front, asked)
 
 
 def routed(front: Front, asked: Asked) -> list[Model]:
@@ -265,15 +283,15 @@ def choosable(front: Front, asked: Asked) -> tuple[Candidates, str]:
     )  # fmt: skip
     found = candidates(front, wanted)
     if not test and len(found.models) > 1:
-        app_id = _app_id(principal, request.environ)
+        app_id = app_id_of(principal, request.environ)
         left = front.reads.run(
             lambda c: spendable(c, principal.tenant_id, app_id, principal.key_id)
         )
-        found.afford({name: _hold(model, asked) for name, model in found.models.items()}, left)
+        found.afford({name: most_cost(model, asked) for name, model in found.models.items()}, left)
     return found, with_candidates(told, found, prefix=asked.answer_prefix)
 
 
-def _unless_unable(front: Front, model: Model, asked: Asked, param: str) -> None:
+def _unless_unable(front: Catalogued, model: Model, asked: Asked, param: str) -> None:
     if model.spec.does != asked.operation:
         raise InvalidRequest(
             f"The model {model.id!r} is for {DOORS[model.spec.does]}.", param=param,
@@ -322,14 +340,14 @@ def draft_of(
         id=new_id("job"),
         tenant_id=principal.tenant_id,
         key_id=principal.key_id,
-        app_id=_app_id(principal, environ),
+        app_id=app_id_of(principal, environ),
         kind=asked.kind,
         lane=wish.lane,
         door=wish.door,
         model=asked.model or models[0].id,
         request=asked.request,
         metadata=orjson.dumps(asked.metadata).decode() if asked.metadata else None,
-        hold=0 if test else max(_hold(model, asked) for model in models),
+        hold=0 if test else max(most_cost(model, asked) for model in models),
         deadline_s=settings.total_timeout,
         backlog=settings.backlog(wish.lane),
         path=asked.path,
@@ -351,7 +369,8 @@ def _prompt_tokens(asked: Asked) -> int:
     return estimate_tokens(asked.body) + asked.context_bytes // BYTES_PER_TOKEN
 
 
-def _hold(model: Model, asked: Asked) -> int:
+def most_cost(model: Model, asked: Asked) -> int:
+    """The most that an answer of `model` can cost, in nano-dollars."""
     if asked.operation == "transcription":
         return model.hold_units(0, asked.seconds)
     given = len(asked.request) if asked.prompt_bytes is None else asked.prompt_bytes
@@ -359,6 +378,7 @@ def _hold(model: Model, asked: Asked) -> int:
     return hold + model.hold_units(asked.images, 0) if asked.images else hold
 
 
-def _app_id(principal: Principal, environ: Environ) -> str:
+def app_id_of(principal: Principal, environ: Environ) -> str:
+    """The app that a request says it is from, else that of its key."""
     named = environ.get("HTTP_X_APP_ID", "").strip() or principal.app_id or "Unknown"
     return named[:APP_ID_MAX]

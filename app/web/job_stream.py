@@ -7,12 +7,12 @@ from typing import Any, Protocol
 
 import orjson
 
+from app.errors import from_job_error
 from app.events.log import TERMINAL, Event
 from app.jobs.model import Draft
 from app.jobs.tail import Tail
 from app.web.delivery import Forget, when_sent
 from app.web.head import LAST
-from app.web.problems import from_job_error
 from app.web.sse import PING_S, TICK_S, client_gone
 
 

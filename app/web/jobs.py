@@ -1,5 +1,6 @@
 """`/v1/jobs`: the queue, seen by its owner."""
 
+import re
 import time
 from collections.abc import Callable, Iterator
 
@@ -8,7 +9,8 @@ from flask import Blueprint, Response, request
 from app.errors import InvalidRequest
 from app.events.log import QUEUED, Event, EventId, parse_id
 from app.ids import is_job_id
-from app.jobs.model import STATUS, JobRow
+from app.jobs.model import STATUS, JobFilter, JobRow
+from app.jobs.planned.moments import unix_seconds
 from app.jobs.tail import Tail
 from app.web.attempts import attempt_object
 from app.web.auth import caller
@@ -20,7 +22,9 @@ from app.web.present import job_object, native_frame, queued_frame
 from app.web.sse import PING_S, TICK_S, client_gone, stream_response
 
 CANCEL_WAIT_S = 1.5
-STATES = {status: state for state, status in STATUS.items()}
+TEXT_MAX = 256
+_CODE = re.compile(r"[\w.-]{1,64}", re.ASCII)
+_NUMBER = re.compile(r"[0-9]{1,10}(\.[0-9]{1,6})?")
 
 
 def job_routes(front: Front) -> Blueprint:
@@ -33,8 +37,14 @@ def job_routes(front: Front) -> Blueprint:
         before = request.args.get("after")
         if before is not None and not is_job_id(before):
             raise InvalidRequest("after must be a job id: the last_id of a page", param="after")
-        rows = front.jobs.page(caller().tenant_id, before, _states(), size + 1)
-        return json_answer(page([job_object(row) for row in rows], size))
+        attempts = _with_attempts()
+        rows = front.jobs.page(caller().tenant_id, before, _wanted(), size + 1)
+        found = [job_object(row) for row in rows]
+        if attempts:
+            told = front.jobs.attempts_of_all([row.id for row in rows])
+            for job in found:
+                job["attempt_list"] = [attempt_object(one) for one in told[job["id"]]]
+        return json_answer(page(found, size))
 
     @routes.get("/<job_id>")
     def get_job(job_id: str) -> Response:
@@ -93,13 +103,50 @@ def _place() -> EventId | None:
     return read if query is None else parse_id(query, "starting_after")
 
 
-def _states() -> list[str] | None:
-    status = request.args.get("status")
+def _wanted() -> JobFilter:
+    """Which jobs the query asks for. Raises InvalidRequest."""
+    query = request.args
+    code = query.get("error_code")
+    if code is not None and _CODE.fullmatch(code) is None:
+        raise InvalidRequest("error_code must be the code of an error", param="error_code")
+    return JobFilter(
+        _states(query.get("status")), code, _text("model"), _text("kind"),
+        _moment("since"), _moment("until"),
+    )  # fmt: skip
+
+
+def _text(name: str) -> str | None:
+    text = request.args.get(name)
+    if text is not None and (len(text) > TEXT_MAX or "\0" in text):
+        raise InvalidRequest(f"{name} must be a name", param=name)
+    return text
+
+
+def _moment(name: str) -> float | None:
+    text = request.args.get(name)
+    if text is None:
+        return None
+    try:
+        return float(text) if _NUMBER.fullmatch(text) else unix_seconds(text)
+    except ValueError as error:
+        raise InvalidRequest(f"{name}: {error}.", param=name) from None
+
+
+def _with_attempts() -> bool:
+    include = request.args.get("include")
+    if include not in (None, "attempts"):
+        raise InvalidRequest("include must be attempts", param="include")
+    return include is not None
+
+
+def _states(status: str | None) -> tuple[str, ...] | None:
     if status is None:
         return None
-    if status not in STATES:
-        raise InvalidRequest(f"status must be one of {', '.join(STATES)}", param="status")
-    return [STATES[status]]
+    asked = status.split(",")
+    if not set(asked) <= set(STATUS.values()):
+        known = ", ".join(dict.fromkeys(STATUS.values()))
+        raise InvalidRequest(f"status must be some of {known}", param="status")
+    return tuple(state for state, told in STATUS.items() if told in asked)
 
 
 def event_frames(

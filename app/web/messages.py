@@ -17,6 +17,7 @@ from app.web.front import Front
 from app.web.inference import Asked, Shape, json_answer, respond
 from app.web.marks import takes_marks
 from app.web.openai_stream import abnormal
+from app.web.planning import plan
 from app.web.posting import answered, read_json
 from app.web.present import answer_headers
 from app.web.problems import anthropic_error, renamed
@@ -74,6 +75,7 @@ def _asked(wanted: MessageRequest, chat: dict[str, Any], body: bytes) -> Asked:
         session=wanted.session_id or None,
         store=wanted.store is not False,
         metadata=chat.get("metadata"),
+        plan=plan(wanted.run_at, wanted.not_after, wanted.webhook_url),
     )
 
 

@@ -10,12 +10,11 @@ from typing import Any
 
 import orjson
 
-from app.errors import Cancelled, MoonpoolError
+from app.errors import Cancelled, MoonpoolError, from_job_error
 from app.events.log import Event
 from app.jobs.model import CONTEXT, Draft
 from app.uniroute.model import AUTO
 from app.web.job_stream import error_in
-from app.web.problems import from_job_error
 
 DONE = b"data: [DONE]\n\n"
 GOES_ON = b'"finish_reason":null'

@@ -1,6 +1,7 @@
 """POSTs that make no job: read once, done once, answered again for the same Idempotency-Key.
 
-Every such view calls `posted` or `answered` itself; `tests/test_wiring.py` looks for it.
+Every such view calls `posted`, `posted_whole` or `answered` itself; `tests/test_wiring.py` looks
+for it.
 """
 
 import hashlib
@@ -12,7 +13,6 @@ from flask import Response, g, request
 
 from app.accounts.answers import Answer, Place, keep_answer, lock_place, stored_answer
 from app.db.connect import Connection
-from app.errors import MoonpoolError
 from app.web.auth import caller, credential
 from app.web.body import Schema, idempotency_key, parsed, read_body
 from app.web.front import Front
@@ -63,21 +63,41 @@ def answered(front: Front, work: Callable[[], tuple[int, dict[str, Any]]]) -> Re
     return _response(answer)
 
 
+Keep = Callable[[Connection, bytes, tuple[int, dict[str, Any]]], None]
+"""Takes what stands for the body, and the answer, in the transaction that does the work."""
+
+
+class _Repeated(Exception):
+    def __init__(self, answer: Answer) -> None:
+        super().__init__("answered before")
+        self.answer = answer
+
+
+def posted_whole(work: Callable[[Keep], tuple[int, dict[str, Any]]]) -> Response:
+    """As `posted`, for work that reads the body itself and knows at its end what it was: `work`
+    calls `keep` in the transaction that makes what it did stand, and lets pass what `keep` raises,
+    which undoes it."""
+    place, secret = _place(), credential()
+
+    def keep(connection: Connection, body: bytes, result: tuple[int, dict[str, Any]]) -> None:
+        if place is None:
+            return
+        body_hash = hashlib.sha256(body).hexdigest()
+        lock_place(connection, place)
+        stored = stored_answer(connection, place, body_hash, secret)
+        if stored is not None:
+            raise _Repeated(stored)
+        keep_answer(connection, place, body_hash, secret, _made(result))
+
+    try:
+        return _response(_made(work(keep)))
+    except _Repeated as repeated:
+        return _response(repeated.answer, True)
+
+
 def changed(front: Front, work: Callable[[Connection], Result]) -> Result:
     """What `work` returns, done in one transaction. Raises what it raises, and Unavailable."""
-
-    def transaction(connection: Connection) -> Result | MoonpoolError:
-        # Handed out as a value: an error that passed through `run` would cost it the connection.
-        try:
-            with connection.transaction():
-                return work(connection)
-        except MoonpoolError as error:
-            return error
-
-    result = front.reads.run(transaction)
-    if isinstance(result, MoonpoolError):
-        raise result
-    return result
+    return front.reads.change(work)
 
 
 def _place() -> Place | None:

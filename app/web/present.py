@@ -18,8 +18,8 @@ def job_object(job: JobRow) -> dict[str, Any]:
         "kind": job.kind,
         "status": STATUS[job.state],
         "created_at": int(job.created_s),
-        "started_at": None if job.started_s is None else int(job.started_s),
-        "finished_at": None if job.finished_s is None else int(job.finished_s),
+        "started_at": _whole(job.started_s),
+        "finished_at": _whole(job.finished_s),
         "model": job.model,
         "lane": job.lane,
         "app_id": job.app_id,
@@ -29,9 +29,17 @@ def job_object(job: JobRow) -> dict[str, Any]:
         "error": job.error,
         "usage": job.usage,
         "metadata": job.metadata or {},
-        "content_deleted_at": None if job.forgotten_s is None else int(job.forgotten_s),
+        "run_at": _whole(job.run_at_s),
+        "not_after": _whole(job.not_after_s),
+        "retry_of": job.retry_of,
+        "retried_by": job.retried_by,
+        "content_deleted_at": _whole(job.forgotten_s),
         "urls": urls(job.id),
     }
+
+
+def _whole(seconds: float | None) -> int | None:
+    return None if seconds is None else int(seconds)
 
 
 def answer_headers(job_id: str) -> dict[str, str]:

@@ -15,18 +15,6 @@ from app.errors import MoonpoolError
 from app.ids import new_id
 from app.telemetry import log
 
-BY_CODE: dict[str, type[MoonpoolError]] = {
-    "cancelled": errors.Cancelled,
-    "model_not_found": errors.ModelNotFound,
-    "rate_limit_exceeded": errors.RateLimited,
-    "all_providers_failed": errors.ProvidersFailed,
-    "stream_interrupted": errors.ProvidersFailed,
-    "max_attempts": errors.ProvidersFailed,
-    "deadline_exceeded": errors.DeadlinePassed,
-    "provider_refused": errors.InvalidRequest,
-    "document_unreadable": errors.InvalidRequest,
-}
-
 PLAIN: dict[int, type[MoonpoolError]] = {
     404: errors.NotFound,
     405: errors.MethodNotAllowed,
@@ -83,20 +71,6 @@ def anthropic_error(error: MoonpoolError, request_id: str) -> dict[str, Any]:
         "request_id": request_id,
         "detail": error.message,
     }
-
-
-def from_job_error(error: dict[str, Any] | None) -> MoonpoolError:
-    """The exception that a job's stored error stands for."""
-    error = error or {"message": "The job failed.", "code": "internal_error"}
-    kind = BY_CODE.get(str(error.get("code")), MoonpoolError)
-    known = {"message", "type", "param", "code", "retry_after"}
-    return kind(
-        str(error["message"]),
-        param=error.get("param"),
-        code=error.get("code"),
-        retry_after=error.get("retry_after"),
-        extra={name: value for name, value in error.items() if name not in known},
-    )
 
 
 def invalid(error: ValidationError) -> errors.InvalidRequest:

@@ -27,6 +27,7 @@ from app.web.jobs import cancelled
 from app.web.marks import takes_marks
 from app.web.paging import after, limit, page, parameters
 from app.web.paging import json_answer as shown
+from app.web.planning import plan
 from app.web.posting import answered
 from app.web.present import answer_headers
 from app.web.problems import renamed
@@ -43,6 +44,8 @@ def response_routes(front: Front) -> Blueprint:
     @routes.post("/responses")
     def create_response() -> Response:
         wanted, body = read_request(front, ResponseRequest)
+        if wanted.stream and wanted.run_at is not None:
+            raise InvalidRequest("A stream does not wait for run_at: drop one.", param="run_at")
         given = wanted.given()
         before = _before(front, wanted.previous_response_id)
         chat = chat_request(given, before, takes_marks(front, wanted))
@@ -134,6 +137,7 @@ def _asked(wanted: ResponseRequest, chat: dict[str, Any], body: bytes) -> Asked:
         session=wanted.session_id or None,
         store=wanted.store is not False,
         metadata=wanted.metadata,
+        plan=plan(wanted.run_at, wanted.not_after, wanted.webhook_url),
     )
 
 

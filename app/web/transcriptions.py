@@ -18,6 +18,7 @@ from app.web.forms import File, read_form
 from app.web.front import Front
 from app.web.inference import Asked, Shape, json_answer, respond
 from app.web.openai_stream import Chunks
+from app.web.planning import plan
 from app.web.problems import invalid
 from app.web.schemas.transcriptions import LISTS, TranscriptionForm
 
@@ -94,6 +95,7 @@ def _asked(wanted: TranscriptionForm, file: File) -> Asked:
         cancel_on_disconnect=wanted.cancel_on_disconnect is not False,
         session=wanted.session_id or None,
         store=wanted.store is not False,
+        plan=plan(wanted.run_at, wanted.not_after, wanted.webhook_url),
     )
 
 

@@ -4,11 +4,10 @@ import re
 import time
 from typing import Any
 
-from app.errors import Cancelled
+from app.errors import Cancelled, from_job_error
 from app.jobs.tail import Tail
 from app.web.delivery import Forget, refuse_deleted, when_sent
 from app.web.front import Front
-from app.web.problems import from_job_error
 from app.web.sse import TICK_S, client_gone
 
 WAIT_S = 30.0

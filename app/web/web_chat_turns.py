@@ -11,7 +11,7 @@ from app.web.auth import caller
 from app.web.body import parsed
 from app.web.chat import chat_asked, context_bytes, unless_unknown
 from app.web.front import Front
-from app.web.inference import Wish, draft_of, models_of
+from app.web.inference import Wish, draft_of, models_for
 from app.web.limits import admit
 from app.web.schemas.chat import ChatRequest
 from app.webchat import store
@@ -69,7 +69,7 @@ def _draft(front: Front, chat: Opened, asked: dict[str, Any]) -> Draft:
     understood = chat_asked(wanted, body)
     understood.context_bytes = context_bytes(wanted, front.settings)
     unless_unknown(front, wanted)
-    draft = draft_of(front, understood, models_of(front, understood), WISH, request.environ)
+    draft = draft_of(front, understood, models_for(front, understood), WISH, request.environ)
     # The request's headers are the visitor's, who names neither app nor key of the tenant's.
     draft.app_id = chat.app_id
     draft.idempotency_key = draft.body_hash = None

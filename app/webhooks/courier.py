@@ -1,7 +1,8 @@
 """Sends what is due: bounded in number and time, outside of any transaction.
 
 A delivery is made at least once. Its `webhook-id` is the event's, the same at every attempt, so
-that a receiver can tell a repetition.
+that a receiver can tell a repetition. While an old secret overlaps with the new one, a delivery
+carries the signatures of both.
 """
 
 import ssl
@@ -21,7 +22,7 @@ from app.settings import Settings, listed
 from app.telemetry import log
 from app.vault import Vault
 from app.webhooks import store
-from app.webhooks.model import Outcome, Parcel
+from app.webhooks.model import GIVE_UP_S, Outcome, Parcel, new_secret
 
 AT_ONCE = 64
 """Requests at once in a worker process, one an endpoint."""
@@ -60,9 +61,13 @@ class Courier:
         """Dispatches events and sends what is due, until there is no more or TURN_S have passed and
         the last answer is there. Raises Unavailable if Postgres is away."""
         until = time.monotonic() + TURN_S
-        self._reads.run(partial(store.dispatch, limit=DISPATCH))
+        self._reads.run(partial(store.dispatch, limit=DISPATCH, seal=self._fresh_secret))
+        self._reads.run(partial(store.give_up, held_s=GIVE_UP_S, limit=DISPATCH))
         parcels = self._claim(self._pool.free_count())
         gevent.joinall([self._pool.spawn(self._carry, parcel, until) for parcel in parcels])
+
+    def _fresh_secret(self) -> str:
+        return self._vault.seal(new_secret().encode())
 
     def _claim(self, limit: int) -> list[Parcel]:
         return self._reads.run(partial(store.claim, limit=limit, lease_s=LEASE_S))
@@ -108,14 +113,15 @@ class Courier:
     def _request(self, parcel: Parcel) -> httpx.Request:
         body = parcel.body
         sent_at = parcel.sent_at.astimezone(UTC)
-        signer = Webhook(self._vault.open(parcel.secret).decode())
+        signers = [Webhook(self._vault.open(sealed).decode()) for sealed in parcel.secrets]
+        signatures = [s.sign(parcel.event_id, sent_at, body.decode()) for s in signers]
         headers = {
             "Content-Type": "application/json",
             "User-Agent": "Moonpool",
             "Accept-Encoding": "identity",
             "webhook-id": parcel.event_id,
             "webhook-timestamp": str(int(sent_at.timestamp())),
-            "webhook-signature": signer.sign(parcel.event_id, sent_at, body.decode()),
+            "webhook-signature": " ".join(signatures),
         }
         timeout = {"timeout": httpx.Timeout(self._timeout_s).as_dict()}
         return httpx.Request("POST", parcel.url, headers=headers, content=body, extensions=timeout)

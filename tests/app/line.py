@@ -8,7 +8,7 @@ from app.accounts.tenants import create_tenant
 from app.db.connect import Connection
 from app.ids import new_id
 from app.jobs import store
-from app.jobs.model import Claimed, Door, Draft, EndState, Lane, Outcome
+from app.jobs.model import Claimed, Door, Draft, EndState, Lane, Outcome, Plan
 from app.ledger.store import Balance, add_credit, balance
 from app.ledger.verify import verify
 
@@ -19,12 +19,13 @@ TABLES = (
     "open_job", "job", "result", "attempt", "transfer", "turn", "worker", "api_key", "account",
     "tenant", "idempotency", "idempotent_answer", "audit", "budget", "webhook_event",
     "console_user", "app", "price", "webhook_delivery", "webhook_endpoint", "cached_answer",
-    "provider_key", "emotion_ripple", "emotion_history", "emotion_session", "memory_word",
-    "memory_use", "memory_source", "memory",
+    "webhook_secret", "provider_key", "emotion_ripple", "emotion_history", "emotion_session",
+    "memory_word", "memory_use", "memory_source", "memory",
     "memory_summed", "memory_forgetting", "memory_common", "trait_change", "trait_drift",
     "evolution", "feedback", "router_activation", "router_profile", "router_shadow", "lune_word",
     "lune_lexeme", "lune_passage", "lune_version", "lune_intake", "lune_document", "lune",
     "web_chat_turn", "web_chat",
+    "file", "batch", "batch_line", "batch_flight",
 )  # fmt: skip
 
 
@@ -80,6 +81,14 @@ def admit(connection: Connection, tenant_id: str, count: int = 1, **options: Any
     drafts = [draft(tenant_id, **options) for _ in range(count)]
     assert store.admit_group(connection, drafts) == ["admitted"] * count
     return [one.id for one in drafts]
+
+
+def planned(connection: Connection, tenant_id: str, hold: int = 100, **plan: Any) -> Draft:
+    """A job in the background, admitted with a plan."""
+    one = draft(tenant_id, hold, lane="background")
+    one.plan = Plan(**plan)
+    assert store.admit_group(connection, [one]) == ["admitted"]
+    return one
 
 
 def claim_one(connection: Connection, owner: str = "wrk_a", lane: Lane = LANE) -> Claimed:

@@ -31,6 +31,8 @@ NESTED = [
     ("credit", "reverse"),
     ("ledger", "verify"),
     ("evolution", "verify"),
+    ("jobs", "list"),
+    ("jobs", "retry"),
 ]
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.db.connect import Connection, connect
+from app.db.reads import Reads
+from app.files.service import Files
 from app.jobs.forget import erase_logs, forget, logs_left
 from app.redis import Wire
 from app.retention.model import Selection
@@ -65,7 +67,8 @@ class Deletion(Chore):
                 found = proven
             if selection.reason == "retention" and selection.before and proven.open == 0:
                 mark_swept(connection, self.job.tenant_id, selection.before)
-            return self._result(proven, selection, database_now(connection))
+            files = self._delete_files(selection)
+            return self._result(proven, files, selection, database_now(connection))
 
     def _pages(self, connection: Connection, selection: Selection) -> Iterator[Page]:
         job, after = self.job, None
@@ -106,10 +109,23 @@ class Deletion(Chore):
 
         return self.with_redis(once)
 
+    def _delete_files(self, selection: Selection) -> int:
+        """Deletes the files that a selection means, which it does by time and app alone. Those that
+        are past their retention go by themselves."""
+        if selection.reason == "retention" or selection.names_jobs:
+            return 0
+        made_s = self.job.created_s
+        before = made_s if selection.before is None else min(selection.before, made_s)
+        with closing(Reads(self.parts.settings.postgres, "files")) as database:
+            files = Files(database, self.parts.settings)
+            return files.delete_before(self.job.tenant_id, selection.app_id, before)
+
     def _progress(self, matched: int, deleted: int) -> None:
         self.relay.progress(matched=matched, deleted=deleted, remaining=matched - deleted)
 
-    def _result(self, proven: Found, selection: Selection, now_s: float) -> dict[str, Any]:
+    def _result(
+        self, proven: Found, files: int, selection: Selection, now_s: float
+    ) -> dict[str, Any]:
         return {
             "object": "content.deletion",
             "deleted": proven.deleted,
@@ -118,6 +134,7 @@ class Deletion(Chore):
             "open": proven.open,
             "remaining": proven.kept,
             "redis_keys_remaining": proven.logs,
+            "files_deleted": files,
             "proof": {
                 "checked_at": int(now_s),
                 "jobs_sha256": proven.digest.hexdigest(),

@@ -16,11 +16,13 @@ from workers.providers.collect import Collector
 
 class Relay:
     """`quiet` jobs have a client that waits for the whole answer: nothing is written before the
-    end, which spares two writes a job."""
+    end, which spares two writes a job. Of a batch's line nothing is written at all: hardly anybody
+    follows one, and who does is told its end by Postgres."""
 
     def __init__(self, publisher: Publisher, job: Claimed) -> None:
         self._publisher, self._job = publisher, job
-        self._quiet = job.door == "sync"
+        self._silent = job.batch_id is not None
+        self._quiet = job.door == "sync" or self._silent
         self._collector = Collector()
         self._whole: Completion | Answer | None = None
         self._log = JobLog(job.id, job.attempt, self._snapshot)
@@ -115,7 +117,7 @@ class Relay:
     def write_snapshot(self) -> None:
         """Writes the answer so far, for a reader whose place the log no longer holds."""
         self._log.event("snapshot", self._snapshot())
-        self._publisher.wrote(self._log)
+        self._write()
 
     def _snapshot(self) -> bytes:
         return snapshot(self.choices(), self.told)
@@ -133,8 +135,12 @@ class Relay:
         self._log.event(state, data % (self._job.id.encode(), state.encode(), error, usage))
         self._log.result = result if self._quiet else None
         self._log.release = release
-        self._publisher.wrote(self._log)
+        self._write()
 
     def flush(self) -> None:
         """Lets what a quiet job has gathered be written, since its attempt ends without an end."""
-        self._publisher.wrote(self._log)
+        self._write()
+
+    def _write(self) -> None:
+        if not self._silent:
+            self._publisher.wrote(self._log)

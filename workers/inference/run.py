@@ -80,7 +80,11 @@ class Attempt:
 
     def __init__(self, parts: Parts, job: Claimed) -> None:
         self.job, self.relay = job, Relay(parts.publisher, job)
-        self._parts = parts
+        self._parts, self._catalogue = parts, parts.catalogue
+        if job.batch_id is not None:
+            # Its deadline is the batch's; once it runs it has no more time than any other job.
+            job.left_s = min(job.left_s, parts.settings.total_timeout)
+            self._catalogue = parts.catalogue.in_batches
         self._began = time.monotonic()
         # A recording is paid by its length: its bytes are no tokens.
         self._prompt = "" if job.kind == "transcription" else job.request
@@ -151,13 +155,13 @@ class Attempt:
         parts, job = self._parts, self.job
         asked: dict[str, Any] = orjson.loads(job.request)
         options = {**(asked.get("extra_body") or {}), **asked}
-        model = parts.catalogue.find(asked.get("model") or job.model, options.get("provider"))
+        model = self._catalogue.find(asked.get("model") or job.model, options.get("provider"))
         fallbacks = options.get("fallbacks") or []
         if model is None and asked.get("model") == AUTO:
             model, fallbacks = self._chosen(options)
         if model is None:
             return self._end("failed", no_model(job.model))
-        ways = ways_of(parts.catalogue, model, fallbacks, options)
+        ways = ways_of(self._catalogue, model, fallbacks, options)
         request = provider_request(asked, model)
         context = self._context(options)
         if context is not None:
@@ -198,7 +202,7 @@ class Attempt:
         """Gives the answer to those who listen."""
         if model.spec.does != "chat":
             self.relay.whole(calls.operate(model.spec.does))
-        elif self.job.door == "sync":
+        elif self.job.door == "sync" or self.job.batch_id is not None:
             self.relay.whole(calls.complete())
             self._tell_choice(calls.answered, context)
         else:
@@ -241,7 +245,7 @@ class Attempt:
         way = next((way for way in ways if way.route.provider == cached.provider), ways[0])
         self._tell_choice(way, context)
         answer, usage = told_again(cached)
-        if isinstance(answer, Completion) and self.job.door != "sync":
+        if isinstance(answer, Completion) and self.job.door != "sync" and not self.job.batch_id:
             self.relay.chunk(as_chunk(answer))
         else:
             self.relay.whole(answer)
@@ -274,6 +278,8 @@ class Attempt:
             usage, owes.model if owes else None, job.hold,
             job.age_ms + (now - self._began) * 1000, ttft_ms, owes.route if owes else None, share,
         )  # fmt: skip
+        if job.batch_id is not None and owes is not None:
+            billed.usage["batch_factor"] = float(owes.model.spec.batch_factor)
         self._usage = orjson.dumps(billed.usage)
         self._error = orjson.dumps(error)
         choices, answer = self.relay.choices(), self.relay.answer

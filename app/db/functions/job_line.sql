@@ -11,7 +11,8 @@ BEGIN
     FOR old IN SELECT oid::regprocedure FROM pg_proc
                WHERE pronamespace = current_schema()::regnamespace AND proname IN
                      ('admit', 'claim', 'post_settlement', 'post_costs', 'settle', 'requeue', 'void',
-                      'period_start', 'pay_budgets', 'forget', 'without_texts') LOOP
+                      'period_start', 'pay_budgets', 'forget', 'without_texts', 'budgets_of',
+                      'take_turns') LOOP
         EXECUTE 'DROP FUNCTION ' || old;
     END LOOP;
 END $$;
@@ -19,6 +20,27 @@ END $$;
 -- The first day of the day or month that is now, in UTC.
 CREATE FUNCTION period_start(period text) RETURNS date LANGUAGE sql STABLE AS $$
     SELECT date_trunc(period, now() AT TIME ZONE 'UTC')::date
+$$;
+
+-- The budgets that hold for a caller, with a space between; one whose soft limit is reached, and one
+-- whose hard limit a hold of `wanted` might break. The tenant's accounts are locked.
+CREATE FUNCTION budgets_of(
+    ten text, app text, key text, wanted bigint, OUT names text, OUT soft text, OUT hard text
+) LANGUAGE sql AS $$
+    SELECT string_agg(b.id, ' '), min(b.id) FILTER (WHERE b.spent >= b.soft),
+           min(b.id) FILTER (WHERE b.spent + b.held + wanted > b.hard)
+    FROM budget AS b
+    WHERE b.tenant_id = ten AND b.subject IN (ten, app, key) AND b.subject =
+          CASE b.scope WHEN 'app' THEN app WHEN 'key' THEN key ELSE ten END
+$$;
+
+-- Takes `wanted` turns in a row for a tenant; returns the start tag of the first.
+CREATE FUNCTION take_turns(the_lane text, ten text, wanted bigint) RETURNS bigint LANGUAGE sql AS $$
+    INSERT INTO turn AS t (lane, tenant_id, finish_tag)
+    VALUES (the_lane, ten, (SELECT clock FROM lane WHERE name = the_lane) + wanted)
+    ON CONFLICT (lane, tenant_id) DO UPDATE
+        SET finish_tag = greatest(t.finish_tag + wanted, EXCLUDED.finish_tag)
+    RETURNING finish_tag - wanted
 $$;
 
 -- Admits a group of jobs: hold, job row, place in its lane. A verdict for each, in the order given:
@@ -95,11 +117,7 @@ BEGIN
         FOR i IN 1..n LOOP
             CONTINUE WHEN tenants[i] <> ten OR verdicts[i] <> 'admitted';
             IF budgeted AND holds[i] > 0 THEN
-                SELECT string_agg(b.id, ' ') AS names, min(b.id) FILTER (WHERE b.spent >= b.soft) AS soft,
-                       min(b.id) FILTER (WHERE b.spent + b.held + holds[i] > b.hard) AS hard
-                INTO prior FROM budget AS b
-                WHERE b.tenant_id = ten AND b.subject IN (ten, apps[i], keys[i]) AND b.subject =
-                      CASE b.scope WHEN 'app' THEN apps[i] WHEN 'key' THEN keys[i] ELSE ten END;
+                SELECT * INTO prior FROM budgets_of(ten, apps[i], keys[i], holds[i]);
                 limited[i] := prior.names;
                 warnings[i] := prior.soft;
                 IF prior.hard IS NOT NULL THEN
@@ -131,11 +149,7 @@ BEGIN
             taken := taken + 1;
         END LOOP;
         CONTINUE WHEN taken = 0;
-        INSERT INTO turn AS t (lane, tenant_id, finish_tag)
-        VALUES (the_lane, ten, (SELECT clock FROM lane WHERE name = the_lane) + taken)
-        ON CONFLICT (lane, tenant_id) DO UPDATE
-            SET finish_tag = greatest(t.finish_tag + taken, EXCLUDED.finish_tag)
-        RETURNING finish_tag - taken INTO turn_at;
+        turn_at := take_turns(the_lane, ten, taken);
         FOR i IN 1..n LOOP
             IF lanes[i] = the_lane AND tenants[i] = ten THEN starts[i] := starts[i] + turn_at; END IF;
         END LOOP;
@@ -190,7 +204,7 @@ END $$;
 CREATE FUNCTION claim(the_lane text, the_owner text, wanted int)
 RETURNS TABLE (id text, attempt int, strikes int, tenant_id text, kind text, door text, model text,
                request text, hold bigint, created_s float8, age_ms float8, left_s float8,
-               key_id text, reserved bigint, session text, holds_session boolean)
+               key_id text, reserved bigint, session text, holds_session boolean, batch_id text)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -213,9 +227,9 @@ BEGIN
     RETURN QUERY
     SELECT j.id, o.attempt, o.strikes, j.tenant_id, j.kind, j.door, j.model, j.request, j.hold,
            extract(epoch FROM j.created_at)::float8,
-           extract(epoch FROM clock_timestamp() - j.created_at)::float8 * 1000,
+           extract(epoch FROM clock_timestamp() - greatest(j.created_at, j.run_at))::float8 * 1000,
            extract(epoch FROM o.deadline - now())::float8,
-           j.key_id, j.reserved, j.session, j.holds_session
+           j.key_id, j.reserved, j.session, j.holds_session, j.batch_id
     FROM unnest(mine) AS m (id) JOIN open_job AS o ON o.id = m.id JOIN job AS j ON j.id = m.id;
 END $$;
 
@@ -315,18 +329,20 @@ DECLARE
     owes_to text[];
     owes    bigint[];
     claimed timestamptz[];
+    told    boolean[];
 BEGIN
     WITH gone AS (
         DELETE FROM open_job AS o
         USING unnest(ids, attempts, costs, owed_to, platform_costs) AS g (id, attempt, cost, owed_to, owed)
         WHERE o.id = g.id AND o.attempt = g.attempt AND o.state = 'running'
         RETURNING o.id, o.tenant_id, o.hold, least(g.cost, o.hold) AS cost, o.started_at, o.claimed_at,
-                  o.budgets, o.attempt, g.owed_to, g.owed
+                  o.budgets, o.attempt, g.owed_to, g.owed,
+                  coalesce(o.tells, o.lane = 'background') AS tells
     )
     SELECT array_agg(id), array_agg(tenant_id), array_agg(hold), array_agg(cost),
            array_agg(started_at), array_agg(claimed_at), array_agg(budgets), array_agg(attempt),
-           array_agg(gone.owed_to), array_agg(owed)
-    INTO won, tenants, holds, paid, began, claimed, limited, current, owes_to, owes FROM gone;
+           array_agg(gone.owed_to), array_agg(owed), array_agg(tells)
+    INTO won, tenants, holds, paid, began, claimed, limited, current, owes_to, owes, told FROM gone;
     IF won IS NOT NULL THEN
         INSERT INTO result (id, state, attempt, last_seq, settled_by, body, error, usage, cost, started_at,
                             prompt_tokens, cached_tokens, completion_tokens, provider, price,
@@ -346,6 +362,9 @@ BEGIN
         JOIN unnest(ids, attempts, states, calls, platform_costs)
             AS g (id, attempt, state, calls, platform_cost) ON g.id = w.id;
         PERFORM post_settlement(won, tenants, holds, paid, limited, current, owes_to, owes);
+        IF true = ANY (told) THEN
+            PERFORM tell_ends(won, told);
+        END IF;
     END IF;
     IF coalesce(cardinality(won), 0) < cardinality(ids) THEN
         FOR i IN 1..cardinality(ids) LOOP
@@ -402,6 +421,7 @@ LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
     won text[]; tenants text[]; lanes text[]; holds bigint[]; limited text[]; attempts int[];
+    told boolean[];
 BEGIN
     WITH target AS (
         SELECT o.id FROM open_job AS o WHERE o.id = ANY (ids) AND o.state = from_state
@@ -409,7 +429,7 @@ BEGIN
     ), gone AS (
         DELETE FROM open_job AS o USING target AS t WHERE o.id = t.id AND o.state = from_state
         RETURNING o.id, o.tenant_id, o.lane, o.hold, o.attempt, o.started_at, o.claimed_at, o.owner,
-                  o.budgets
+                  o.budgets, coalesce(o.tells, o.lane = 'background') AS tells
     ), ended AS (
         INSERT INTO result (id, state, attempt, last_seq, settled_by, error, cost, started_at)
         SELECT g.id, end_state, g.attempt, 0, by_whom, the_error, 0, g.started_at FROM gone AS g
@@ -418,13 +438,17 @@ BEGIN
         SELECT g.id, g.attempt, g.owner, 'lost', g.claimed_at FROM gone AS g
         WHERE from_state = 'running' ON CONFLICT DO NOTHING
     )
-    SELECT array_agg(g.id), array_agg(g.tenant_id), array_agg(CASE g.attempt WHEN 0 THEN g.lane END),
-           array_agg(g.hold), array_agg(g.budgets), array_agg(g.attempt)
-    INTO won, tenants, lanes, holds, limited, attempts FROM gone AS g;
+    SELECT array_agg(g.id), array_agg(g.tenant_id),
+           array_agg(CASE WHEN g.attempt = 0 AND from_state = 'queued' THEN g.lane END),
+           array_agg(g.hold), array_agg(g.budgets), array_agg(g.attempt), array_agg(g.tells)
+    INTO won, tenants, lanes, holds, limited, attempts, told FROM gone AS g;
     IF won IS NOT NULL THEN
         PERFORM post_settlement(won, tenants, holds, array_fill(0::bigint, ARRAY[cardinality(won)]),
                                 limited, attempts, NULL, NULL);
-        -- A job that never ran gives its turn back.
+        IF true = ANY (told) THEN
+            PERFORM tell_ends(won, told);
+        END IF;
+        -- A job that never ran gives its turn back; one that was scheduled has none.
         UPDATE turn AS t SET finish_tag = t.finish_tag - unused.count
         FROM (SELECT g.lane, g.tenant, count(*) FROM unnest(lanes, tenants) AS g (lane, tenant)
               GROUP BY 1, 2) AS unused
@@ -451,7 +475,8 @@ CREATE FUNCTION forget(ids text[], by_whom text) RETURNS SETOF text LANGUAGE sql
         WHERE j.id = ANY (ids) AND j.forgotten_at IS NULL ORDER BY j.id FOR UPDATE OF j
     ), gone AS (
         UPDATE job AS j
-        SET request = '', metadata = NULL, forgotten_at = now(), forgotten_by = by_whom
+        SET request = '', metadata = NULL, webhook_url = NULL, forgotten_at = now(),
+            forgotten_by = by_whom
         FROM target AS t WHERE j.id = t.id
         RETURNING j.id
     ), ended AS (

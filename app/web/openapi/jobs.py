@@ -5,6 +5,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from app.web.openapi.operation import STREAM, Header, Operation, PageQuery, Query, Room, Told
+from app.web.schemas.moments import Moment
+from app.web.schemas.retries import RetriesBody, RetryBody
 
 Status = Literal["queued", "in_progress", "completed", "failed", "cancelled", "expired"]
 EventId = Annotated[str, Field(pattern=r"^[0-9]{1,9}-[0-9]{1,9}$")]
@@ -37,8 +39,13 @@ class Job(Told):
     error: dict[str, Any] | None
     usage: dict[str, Any] | None
     metadata: dict[str, Any]
+    run_at: int | None
+    not_after: int | None
+    retry_of: str | None
+    retried_by: str | None
     content_deleted_at: int | None
     urls: JobUrls
+    attempt_list: list["Attempt"] = Field([], description="with include=attempts in a list")
 
 
 class ProviderCall(Told):
@@ -83,7 +90,33 @@ class Attempts(Told):
 class JobsQuery(PageQuery):
     """Which jobs."""
 
-    status: Status = Field("completed", description="only jobs in this state")
+    status: Status = Field(
+        "completed", description="only jobs in this state; several with commas between"
+    )
+    error_code: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")] = Field(
+        "", description="only jobs that failed with this error"
+    )
+    model: str = ""
+    kind: str = ""
+    since: Moment = Field(0, description="admitted at this time or later")
+    until: Moment = Field(0, description="admitted before this time")
+    include: Literal["attempts"] = Field("attempts", description="tell of the attempts as well")
+
+
+class Retried(Told):
+    """A job that was not made again, and why."""
+
+    job_id: str
+    status: int
+    error: dict[str, Any]
+
+
+class Retries(Told):
+    """The new jobs, and what was refused."""
+
+    object: Literal["list"]
+    data: list[Job]
+    refused: list[Retried]
 
 
 class EventsQuery(Query):
@@ -103,6 +136,14 @@ JOBS = Room("Jobs", {
         headers=(Header("Last-Event-ID", "the id of the last event that was read",
                         {"type": "string", "pattern": r"^[0-9]{1,9}-[0-9]{1,9}$"}),),
     ),
+})  # fmt: skip
+
+
+RETRIES = Room("Jobs", {
+    "retry_job": Operation("Make a job again that failed, expired or was cancelled", Job,
+                           status=202, takes=RetryBody, refuses=(402, 404, 409, 410, 429)),
+    "retry_jobs": Operation("Make many jobs again", Retries, status=202, takes=RetriesBody,
+                            refuses=(409,)),
 })  # fmt: skip
 
 

@@ -15,7 +15,12 @@ from app.web.schemas.accounts import (
     SignInBody,
 )
 from app.web.schemas.data import DeletionRequest
-from app.web.schemas.webhooks import EndpointChangeBody, NewEndpointBody
+from app.web.schemas.webhooks import (
+    EndpointChangeBody,
+    NewEndpointBody,
+    ReplayBody,
+    RotateSecretBody,
+)
 
 
 class Limits(Told):
@@ -112,18 +117,32 @@ DATA = Room("Content", {
 })  # fmt: skip
 
 
+class Breaker(Told):
+    """Whether deliveries wait, since so many failed in a row; `retry_at`: until when."""
+
+    state: Literal["closed", "open", "half_open"]
+    failures: int
+    retry_at: int | None
+
+
 class Endpoint(Told):
     """Where a tenant is told of its events. `secret` is there only in the answer that made it."""
 
     id: str
     object: Literal["webhook_endpoint"]
+    kind: Literal["events", "jobs"]
     url: str
+    name: str
     description: str
     events: list[str]
+    event_types: list[str]
     status: Literal["enabled", "disabled"]
+    breaker: Breaker
+    old_secret_until: int | None
     created_at: int
     disabled_at: int | None
     secret: str = ""
+    signing_secret: str = ""
 
 
 class Delivery(Told):
@@ -133,6 +152,7 @@ class Delivery(Told):
     object: Literal["webhook_delivery"]
     event_id: str
     event_type: str
+    url: str | None
     status: Literal["waiting", "delivered", "dead"]
     attempts: int
     next_attempt_at: int | None
@@ -140,6 +160,24 @@ class Delivery(Told):
     error: str | None
     created_at: int
     ended_at: int | None
+
+
+class WebhookSecret(Told):
+    """What signs the webhooks of jobs that name their receivers themselves."""
+
+    object: Literal["webhook_secret"]
+    secret: str
+    created_at: int
+    old_secret_until: int | None
+
+
+class Replay(Told):
+    """How many deliveries are sent once more, and whether there are more of them."""
+
+    object: Literal["webhook_replay"]
+    endpoint_id: str
+    replayed: int
+    has_more: bool
 
 
 class DeliveriesQuery(PageQuery):
@@ -159,6 +197,18 @@ WEBHOOKS = Room("Webhooks", {
                                takes=NothingBody),
     "list_deliveries": Operation("What was sent, and what became of it", Delivery, True,
                                  query=DeliveriesQuery),
+    "rotate_secret": Operation("A new secret; the old one signs beside it for a while", Endpoint,
+                               takes=RotateSecretBody, refuses=(409,)),
+    "get_job_secret": Operation("What signs the webhooks of jobs", WebhookSecret),
+    "rotate_job_secret": Operation("A new secret for the webhooks of jobs", WebhookSecret,
+                                   takes=RotateSecretBody, refuses=(409,)),
+})  # fmt: skip
+
+REPLAYS = Room("Webhooks", {
+    "replay_delivery": Operation("Send a delivery once more", Delivery, status=202,
+                                 takes=NothingBody, refuses=(409,)),
+    "replay_deliveries": Operation("Send many deliveries once more", Replay, status=202,
+                                   takes=ReplayBody, refuses=(409,)),
 })  # fmt: skip
 
 

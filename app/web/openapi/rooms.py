@@ -1,8 +1,10 @@
 """Every room of the HTTP door and its description, by the name of the blueprint."""
 
+from app.web.openapi.batches import BATCHES
 from app.web.openapi.dialects import MESSAGES, RESPONSES
 from app.web.openapi.emotions import EMOTIONS
 from app.web.openapi.evolution import EVOLUTION, FEEDBACK, ROLLBACK
+from app.web.openapi.files import FILES
 from app.web.openapi.inference import (
     CHAT,
     COMPLETIONS,
@@ -13,10 +15,18 @@ from app.web.openapi.inference import (
     ROUTER,
     TRANSCRIPTIONS,
 )
-from app.web.openapi.jobs import JOBS, MODELS, PUBLIC
+from app.web.openapi.jobs import JOBS, MODELS, PUBLIC, RETRIES
 from app.web.openapi.lune_search import LUNE_SEARCH
 from app.web.openapi.lunes import LUNE_DOCUMENTS, LUNES
-from app.web.openapi.manage import DATA, KEYS, PROVIDER_KEYS, SESSION, SESSIONS, WEBHOOKS
+from app.web.openapi.manage import (
+    DATA,
+    KEYS,
+    PROVIDER_KEYS,
+    REPLAYS,
+    SESSION,
+    SESSIONS,
+    WEBHOOKS,
+)
 from app.web.openapi.memory import MEMORY
 from app.web.openapi.money import BILLING, BUDGETS, USAGE
 from app.web.openapi.operation import Room
@@ -33,6 +43,7 @@ ROOMS: dict[str, Room] = {
     "pictures": PICTURES,
     "transcriptions": TRANSCRIPTIONS,
     "jobs": JOBS,
+    "retries": RETRIES,
     "models": MODELS,
     "providers": PROVIDERS,
     "router": ROUTER,
@@ -47,6 +58,8 @@ ROOMS: dict[str, Room] = {
     "lunes": LUNES,
     "lune_documents": LUNE_DOCUMENTS,
     "lune_search": LUNE_SEARCH,
+    "files": FILES,
+    "batches": BATCHES,
     "memory": MEMORY,
     "feedback": FEEDBACK,
     "evolution": EVOLUTION,
@@ -54,6 +67,7 @@ ROOMS: dict[str, Room] = {
     "web_chats": WEB_CHATS,
     "web_chat_page": WEB_CHAT_PAGE,
     "webhooks": WEBHOOKS,
+    "replays": REPLAYS,
     "session": SESSION,
     "sessions": SESSIONS,
     "admin": ADMIN,

@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 
 from app.catalogue.abilities import HARMLESS
 from app.memory.model import MemoryType
+from app.web.schemas.moments import Moment, WebhookUrl
 
 
 class _Strict(BaseModel):
@@ -64,6 +65,9 @@ class ExtraBody(_Strict):
 
     background: bool | None = None
     cancel_on_disconnect: bool | None = None
+    run_at: Moment | None = None
+    not_after: Moment | None = None
+    webhook_url: WebhookUrl | None = None
     cache_ttl: int | None = Field(None, ge=1, le=86_400)
     provider: str | None = None
     fallbacks: list[str] | None = Field(None, max_length=8)

@@ -4,6 +4,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from app.web.schemas.moments import Moment, WebhookUrl
+
 Object = dict[str, JsonValue]
 MaxTokens = Annotated[int, Field(ge=1, le=10_000_000)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -23,6 +25,9 @@ class Conversation(Strict):
     top_p: Share | None = None
     background: bool | None = None
     cancel_on_disconnect: bool | None = None
+    run_at: Moment | None = None
+    not_after: Moment | None = None
+    webhook_url: WebhookUrl | None = None
     provider: str | None = None
     fallbacks: list[str] | None = Field(None, max_length=8)
     session_id: str | None = None

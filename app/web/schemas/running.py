@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.web.schemas.chat import MetaKey, MetaValue
+from app.web.schemas.moments import Moment, WebhookUrl
 
 
 class RunFields(BaseModel):
@@ -13,6 +14,9 @@ class RunFields(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
     cancel_on_disconnect: bool | None = None
+    run_at: Moment | None = None
+    not_after: Moment | None = None
+    webhook_url: WebhookUrl | None = None
     cache_ttl: int | None = Field(None, ge=1, le=86_400)
     provider: str | None = None
     fallbacks: list[str] | None = Field(None, max_length=8)

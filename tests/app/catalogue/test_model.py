@@ -283,3 +283,17 @@ def test_the_price_list_explains_every_version(known: Catalogue) -> None:
 def test_an_unknown_tier_is_limited_as_the_free_one(known: Catalogue) -> None:
     assert known.limits_of("gold").sessions == 9
     assert known.limits_of("gone").sessions == 1
+
+
+def test_lines_of_batches_pay_a_part_of_the_price_and_cost_the_platform_the_same() -> None:
+    route = Route(provider="p", model="m", price=Price(input=1, output=2, image="0.000000003"))
+    spec = ModelSpec(routes=(route,), batch_factor="0.5")
+    model = Model("m", spec, (route,), Price(input=1, output=2))
+    half = model.in_batches()
+    [paid] = half.routes
+    assert half.price_of(paid) == Price(input="0.5", output=1, image="0.000000002")
+    assert half.cost_of(paid) == model.cost_of(route)
+    assert half.price_version(paid) != model.price_version(route)
+    assert half.hold(100, 10, 1) == (100 * 500 + 10 * 1000)
+    whole = Model("m", ModelSpec(routes=(route,), batch_factor=1), (route,), Price())
+    assert whole.in_batches() is whole

@@ -54,8 +54,7 @@ def make_jobs(
 
     yield make
     for jobs in made:
-        jobs._admissions.close()
-        jobs._bulky.close()
+        jobs.close()
         jobs._reads.close()
         gevent.killall([jobs._doubter] if jobs._doubter is not None else [])
 

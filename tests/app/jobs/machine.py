@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-from app.jobs.model import MAX_STRIKES, Draft
+from app.jobs.model import END_STATES, MAX_STRIKES, Draft
 
 
 @dataclass(slots=True)
@@ -24,6 +24,7 @@ class Known:
     cost: int = 0
     left: int = 0
     used: int = 0
+    retry_of: str | None = None
     past: list[tuple[str, int]] = field(default_factory=list)
 
 
@@ -71,13 +72,14 @@ class Model:
     warnings: int = 0
     clock: int = 0
     finish: dict[str, int] = field(default_factory=dict)
+    late: set[str] = field(default_factory=set)
 
     def of(self, *states: str) -> list[str]:
         """The ids of jobs in any of these states."""
         return sorted(i for i, job in self.jobs.items() if job.state in states)
 
     def ended(self) -> list[str]:
-        return sorted(i for i, job in self.jobs.items() if job.state not in ("queued", "running"))
+        return sorted(i for i, job in self.jobs.items() if job.state in END_STATES)
 
     def may_pay(self, tenant: str, amount: int) -> bool:
         return amount <= self.wallets[tenant] + self.overdrafts[tenant]
@@ -126,6 +128,25 @@ class Model:
         warned = [name for name, budget in mine.items() if budget.soft_reached]
         return f"admitted {warned[0]}" if warned else "admitted"
 
+    def schedule(self, job_id: str) -> None:
+        """A job that was admitted leaves its lane until its time, and gives its turn back."""
+        self.jobs[job_id].state = "scheduled"
+        self.finish[self.jobs[job_id].tenant] -= 1
+
+    def due(self, ids: list[str]) -> None:
+        """Scheduled jobs come into their lane as if they were admitted now."""
+        for job_id in ids:
+            job = self.jobs[job_id]
+            job.state, job.start = "queued", max(self.clock, self.finish.get(job.tenant, 0))
+            self.finish[job.tenant] = job.start + 1
+            self.late.discard(job_id)
+
+    def retried(self, job_id: str) -> str | None:
+        """The last job that is made again out of one, and stands for it."""
+        again = [i for i, job in self.jobs.items() if job.retry_of == job_id]
+        alive = [i for i in again if self.jobs[i].state not in ("failed", "cancelled", "expired")]
+        return max(alive, default=None)
+
     def claim(self, owner: str, wanted: int) -> dict[str, int]:
         """The jobs whose turn it is, with the number of the attempt that begins."""
         by_turn = sorted(self.of("queued"), key=lambda i: (self.jobs[i].start, i))
@@ -145,7 +166,8 @@ class Model:
         job = self.jobs[job_id]
         if not settled and job.state == "running":
             job.past.append((str(job.owner), job.attempt))
-        if job.attempt == 0:
+        self.late.discard(job_id)
+        if job.attempt == 0 and job.state == "queued":
             self.finish[job.tenant] -= 1
         job.state = state
         job.cost = job.left = min(cost, job.hold)
@@ -171,7 +193,7 @@ class Model:
         for job in self.jobs.values():
             if budget.counts(job.tenant, job.app):
                 budget.spent += job.cost
-                if job.state in ("queued", "running") and job.hold > 0:
+                if job.state not in END_STATES and job.hold > 0:
                     budget.held += job.hold
                     job.budgets.append(name)
 

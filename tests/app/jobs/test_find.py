@@ -1,11 +1,15 @@
 """How a tenant finds its jobs, and nobody else's."""
 
+import time
+from typing import Any
+
+import orjson
 import pytest
 
 from app.db.connect import Connection
 from app.jobs import store
-from app.jobs.model import TRANSITIONS, JobRow
-from tests.app.line import admit, claim_one, draft, outcome, running, tenant
+from app.jobs.model import TRANSITIONS, JobFilter, JobRow
+from tests.app.line import admit, claim_one, draft, outcome, planned, running, tenant
 
 
 def find(connection: Connection, job_id: str, tenant_id: str) -> JobRow:
@@ -56,15 +60,15 @@ def test_another_tenants_job_is_not_there(connection: Connection) -> None:
     [job_id] = admit(connection, mine)
     assert store.find_job(connection, job_id, other) is None
     assert store.find_job(connection, "job_nobody", mine) is None
-    assert store.list_jobs(connection, other, None, None, 10) == []
+    assert store.list_jobs(connection, other, None, JobFilter(), 10) == []
 
 
 def test_a_page_is_newest_first_and_goes_on_where_it_ended(connection: Connection) -> None:
     mine = tenant(connection)
     ids = [admit(connection, mine)[0] for _ in range(5)]
     ids.sort()
-    first = [job.id for job in store.list_jobs(connection, mine, None, None, 2)]
-    second = [job.id for job in store.list_jobs(connection, mine, first[-1], None, 9)]
+    first = [job.id for job in store.list_jobs(connection, mine, None, JobFilter(), 2)]
+    second = [job.id for job in store.list_jobs(connection, mine, first[-1], JobFilter(), 9)]
     assert first + second == ids[::-1]
 
 
@@ -75,14 +79,43 @@ def test_a_page_can_be_of_one_state(connection: Connection, state: str) -> None:
     runs = running(connection, mine)
     store.settle_group(connection, "wrk_a", [outcome(done), outcome(failed, 0, "failed")])
     waits, cancelled, expired = admit(connection, mine, 3)
+    later = planned(connection, mine, run_at_s=time.time() + 60)
     store.void(connection, [cancelled], "queued", "cancelled", None, "client")
     store.void(connection, [expired], "queued", "expired", None, "upkeep")
     whose = {
         "completed": done.id, "failed": failed.id, "running": runs.id, "queued": waits,
-        "cancelled": cancelled, "expired": expired,
+        "cancelled": cancelled, "expired": expired, "scheduled": later.id,
     }  # fmt: skip
-    page = store.list_jobs(connection, mine, None, [state], 10)
+    page = store.list_jobs(connection, mine, None, JobFilter((state,)), 10)
     assert [(job.id, job.state) for job in page] == [(whose[state], state)]
+
+
+def test_a_page_can_be_of_one_error_model_kind_or_time(connection: Connection) -> None:
+    mine = tenant(connection)
+    slow, wrong = running(connection, mine), running(connection, mine)
+    told = {slow.id: "deadline_exceeded", wrong.id: "all_providers_failed"}
+    ends = [outcome(job, 0, "failed") for job in (slow, wrong)]
+    for end in ends:
+        end.error = orjson.dumps({"message": "\0 code", "code": told[end.id]}).decode()
+    store.settle_group(connection, "wrk_a", ends)
+    other = draft(mine)
+    other.model, other.kind = "n", "embedding"
+    assert store.admit_group(connection, [other]) == ["admitted"]
+    connection.execute(
+        "UPDATE job SET created_at = created_at - interval '10 minutes' WHERE id = %s", (slow.id,)
+    )
+
+    def found(**wanted: Any) -> set[str]:
+        rows = store.list_jobs(connection, mine, None, JobFilter(**wanted), 10)
+        return {row.id for row in rows}
+
+    ago = time.time() - 300
+    assert found(error_code="deadline_exceeded") == {slow.id}
+    assert found(error_code="deadline") == set()
+    assert found(model="n") == found(kind="embedding") == {other.id}
+    assert found(since_s=ago) == {wrong.id, other.id}
+    assert found(until_s=ago) == {slow.id}
+    assert found(since_s=ago, states=("failed",)) == {wrong.id}
 
 
 def test_those_that_have_ended_among_some(connection: Connection) -> None:

@@ -24,10 +24,11 @@ from app.db.connect import Connection
 from app.events.publish import Publisher
 from app.ids import new_id
 from app.jobs import store
-from app.jobs.model import TRANSITIONS, Claimed, Draft, EndState, HandedBack
+from app.jobs.model import END_STATES, TRANSITIONS, Claimed, Draft, EndState, HandedBack
 from app.ledger.verify import CHECKS
 from app.limits.limiter import Limiter
-from tests.app.jobs.rules import APPS, OWED, PICK, TOKENS, WORKERS, Rules
+from tests.app.jobs.later import Later
+from tests.app.jobs.rules import APPS, OWED, PICK, TOKENS, WORKERS
 from tests.app.jobs.world import World
 from tests.app.line import LANE, assert_proven, draft
 
@@ -48,7 +49,7 @@ ASKED = st.tuples(
 """Tenant, hold, app, Idempotency-Key, body, session."""
 
 
-class JobLine(Rules):
+class JobLine(Later):
     """Every rule acts on Postgres and on the model; the invariants compare them."""
 
     def __init__(self) -> None:
@@ -74,9 +75,14 @@ class JobLine(Rules):
     def postgres_fails_the_next_group(self, kind: Any) -> None:
         self.world.fault = kind
 
-    @rule(asked=st.lists(ASKED, min_size=1, max_size=5), backlog=st.sampled_from([3, 100]))
-    def admit(self, asked: list[tuple[Any, ...]], backlog: int) -> None:
+    @rule(
+        asked=st.lists(ASKED, min_size=1, max_size=5), backlog=st.sampled_from([3, 100]),
+        later=st.sampled_from([False, False, False, True]),
+    )  # fmt: skip
+    def admit(self, asked: list[tuple[Any, ...]], backlog: int, later: bool = False) -> None:
         drafts = [self.drafted(*one, backlog=backlog) for one in asked]
+        if later:
+            self.scheduled(drafts)
         unheard = self.world.lost_after()
         told = self.world.group(lambda c: store.admit_group(c, drafts))
         expected = self.model.admit(drafts)
@@ -85,6 +91,8 @@ class JobLine(Rules):
         for one in drafts:
             if one not in accepted:
                 self.world.give_back(one)
+            elif later:
+                self.model.schedule(one.id)
         if unheard:
             self.world.cut()
             self.resolve_doubts(accepted)
@@ -94,19 +102,22 @@ class JobLine(Rules):
         backlog: int = 100,
     ) -> Draft:  # fmt: skip
         one = draft(self.tenants[who], hold, backlog=backlog)
-        # Ids of one millisecond are in no order; hypothesis wants the same order in each run.
-        one.id = f"{self.first_id[:-8]}{next(self.numbers):08d}"
         one.app_id, one.key_id, one.path = app, f"key_{self.tenants[who]}", "/x"
         one.idempotency_key, one.body_hash = key, body if key else None
-        self.world.take(one, hold + 1, session)
-        return one
+        return self.named(one, hold + 1, session)
+
+    def named(self, draft: Draft, tokens: int, session: str | None) -> Draft:
+        # Ids of one millisecond are in no order; hypothesis wants the same order in each run.
+        draft.id = f"{self.first_id[:-8]}{next(self.numbers):08d}"
+        self.world.take(draft, tokens, session)
+        return draft
 
     def resolve_doubts(self, unheard: list[Draft]) -> None:
         """Admissions were committed and nobody heard: who has a key asks again, and what has none
         is cancelled."""
         for one in unheard:
             if one.idempotency_key is None:
-                self.end_queued(one.id, "cancelled")
+                self.end_waiting(one.id, "cancelled")
             else:
                 again = draft(one.tenant_id, one.hold)
                 again.path, again.body_hash = one.path, one.body_hash
@@ -142,7 +153,7 @@ class JobLine(Rules):
     def speak(self, pick: int, at: int) -> None:
         """An attempt says something, whether or not it still has the job."""
         job_id, _ = self.one_of(sorted(self.model.jobs), pick)
-        if self.model.jobs[job_id].state in ("queued", "running") or at in {
+        if self.model.jobs[job_id].state not in END_STATES or at in {
             attempt for _, attempt in self.model.jobs[job_id].past
         }:
             self.world.say(job_id, at)
@@ -209,8 +220,8 @@ class JobLine(Rules):
         assert back == ([] if unheard else [(job_id, LANE)])
         self.model.requeue(job_id, how)
 
-    def end_queued(self, job_id: str, state: str) -> None:
-        self.void([job_id], "queued", state)
+    def end_waiting(self, job_id: str, state: str) -> None:
+        self.void([job_id], self.model.jobs[job_id].state, state)
 
     def void(self, ids: list[str], was: str, state: str) -> None:
         """Ends jobs without a worker. A commit in doubt is not tried here: nobody asks again."""
@@ -225,8 +236,8 @@ class JobLine(Rules):
     @rule(pick=PICK)
     def cancel(self, pick: int) -> None:
         job_id, known = self.one_of(sorted(self.model.jobs), pick)
-        if known.state == "queued":
-            self.end_queued(job_id, "cancelled")
+        if known.state in ("scheduled", "queued"):
+            self.end_waiting(job_id, "cancelled")
             return
         line = self.world.line
         assert store.void(line, [job_id], "queued", "cancelled", None, "client") == []
@@ -243,7 +254,7 @@ class JobLine(Rules):
         )
         overdue = store.overdue_jobs(self.world.line, 10)
         assert overdue == [job_id]
-        self.end_queued(job_id, "expired")
+        self.end_waiting(job_id, "expired")
 
     @rule(worker=st.sampled_from(WORKERS))
     def stall(self, worker: str) -> None:
@@ -281,7 +292,7 @@ class JobLine(Rules):
     @invariant()
     def postgres_stands_as_the_model_does(self) -> None:
         rows = self.rows("SELECT id, state, attempt, strikes, owner, start_tag FROM open_job")
-        jobs = [(i, self.model.jobs[i]) for i in self.model.of("queued", "running")]
+        jobs = [(i, self.model.jobs[i]) for i in self.model.of("scheduled", "queued", "running")]
         assert rows == [(i, j.state, j.attempt, j.strikes, j.owner, j.start) for i, j in jobs]
         rows = self.rows("SELECT id, state, attempt, cost FROM result")
         jobs = [(i, self.model.jobs[i]) for i in self.model.ended()]
@@ -296,7 +307,7 @@ class JobLine(Rules):
     def every_step_is_a_transition(self) -> None:
         rows = self.rows("SELECT id, state FROM open_job UNION ALL SELECT id, state FROM result")
         for job_id, state in rows:
-            before = self.seen.get(job_id, "queued")
+            before = self.seen.get(job_id, "scheduled" if state == "scheduled" else "queued")
             assert state == before or state in TRANSITIONS[before]
             self.seen[job_id] = state
 
@@ -314,6 +325,8 @@ class JobLine(Rules):
             if sys.exception() is not None:
                 return
             self.world.fault = None
+            for job_id in self.model.of("scheduled"):
+                self.end_waiting(job_id, "cancelled")
             while self.has("queued"):
                 self.claim("wrk_a", 100)
             for job_id in self.model.of("running"):

@@ -12,7 +12,7 @@ from app.events.hub import Hub
 from app.events.log import EventId
 from app.ids import new_id
 from app.jobs import service, store
-from app.jobs.model import Draft, HandedBack
+from app.jobs.model import Draft, HandedBack, JobFilter
 from app.jobs.service import BULKY_LENGTH, Admission, Jobs, control_channel
 from app.ledger.budgets import create_budget
 from app.limits.limiter import Limiter
@@ -174,7 +174,7 @@ def test_a_job_is_found_by_its_tenant_alone(jobs: Jobs, connection: Connection) 
     mine, other = tenant(connection), tenant(connection)
     [job_id] = admit(connection, mine)
     assert jobs.find(job_id, mine).id == job_id
-    assert [job.id for job in jobs.page(mine, None, None, 10)] == [job_id]
+    assert [job.id for job in jobs.page(mine, None, JobFilter(), 10)] == [job_id]
     for asked, who in ((job_id, other), (new_id("job"), mine), ("job_1", mine), ("", mine)):
         with pytest.raises(NotFound):
             jobs.find(asked, who)
@@ -199,7 +199,7 @@ def test_a_queued_job_that_is_cancelled_gives_back_its_tokens_and_its_session(
     for tokens, session in ((300, None), (200, "chat")):
         jobs.admit(take(limiter, draft(mine), tokens, session))
     assert taken(limiter, wire, mine) == (500, 2)
-    named, plain = jobs.page(mine, None, None, 10)
+    named, plain = jobs.page(mine, None, JobFilter(), 10)
     jobs.cancel(plain)
     assert taken(limiter, wire, mine) == (200, 1)
     jobs.cancel(plain)

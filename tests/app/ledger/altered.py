@@ -12,6 +12,8 @@ BUDGET = "a budget holds what its open jobs hold, and has not spent less than no
 ACCOUNTS = "each transfer is between the accounts that its kind names"
 HELD = "held = holds of open jobs"
 BALANCE = "balance = sum of transfers, and not below zero"
+WAITING = "a batch holds what its waiting lines may cost"
+LINES = "a batch has a job for each line that does not wait, and costs what they do"
 TWO = "each tenant has a wallet and a held account"
 
 ALTERED = {
@@ -176,5 +178,29 @@ ALTERED = {
     "a credit that is not in the wallet": (
         "UPDATE transfer SET amount = amount + 1 WHERE kind = 'credit'",
         {(BALANCE, "account {tenant}/wallet")},
+    ),
+    "a waiting line deleted": (
+        "DELETE FROM batch_line WHERE line = 3",
+        {(WAITING, "account {tenant}/{batch}"), (LINES, "batch {batch}")},
+    ),
+    "a batch's account": (
+        "UPDATE account SET balance = balance + 1 WHERE kind = 'batch'",
+        {
+            (WAITING, "account {tenant}/{batch}"),
+            (BALANCE, "account {tenant}/{batch}"),
+            (BUDGET, "budget {budget}"),
+        },
+    ),
+    "a batch's cost": (
+        "UPDATE batch SET cost = cost + 1",
+        {(LINES, "batch {batch}")},
+    ),
+    "a line that belongs to no batch": (
+        "UPDATE job SET batch_id = NULL WHERE id = '{line}'",
+        {(LINES, "batch {batch}")},
+    ),
+    "a line's hold out of the wallet": (
+        "UPDATE transfer SET debit = '{tenant}/wallet' WHERE job_id = '{line}' AND kind = 'hold'",
+        {(BALANCE, "account {tenant}/{batch}"), (BALANCE, "account {tenant}/wallet")},
     ),
 }

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 import pytest
 from psycopg import sql
 
+from app.batches.flight import store as flights
 from app.db.connect import Connection, connect
 from app.jobs import store
 from app.jobs.model import HandedBack
 from app.ledger.budgets import create_budget
 from app.ledger.store import add_credit, debit, refund, reverse
 from app.ledger.verify import CHECKS, Finding, verify
+from tests.app.batches.parts import started, work_off
 from tests.app.ledger.altered import ACCOUNTS, ALTERED, BALANCE, BILL, SETTLE
 from tests.app.line import admit, claim_one, outcome, running, tenant, voided
 
@@ -19,7 +21,8 @@ from tests.app.line import admit, claim_one, outcome, running, tenant, voided
 @dataclass(frozen=True)
 class Books:
     """One tenant with a budget, one job in each state that the books tell apart, a refund of which
-    a part was undone, and a lost attempt that told its costs late."""
+    a part was undone, a lost attempt that told its costs late, and a batch of which one line has
+    ended."""
 
     tenant: str
     queued: str
@@ -28,6 +31,8 @@ class Books:
     voided: str
     free: str
     budget: str
+    batch: str
+    line: str
     refund: int
     last: int
 
@@ -61,12 +66,17 @@ def full(connection: Connection) -> Books:
     assert store.settle_group(connection, "wrk_a", [end]) == [True]
     for job in (gone, free):
         assert voided(connection, [job], "queued", "cancelled", None, "client") == [job]
+    batch = started(connection, mine, 3)
+    flights.dispatch(connection, batch.id, 1)
+    [line] = work_off(connection, 1)
+    flights.count(connection, batch.id)
     debit(connection, mine, 10, "a debit")
     reverse(connection, add_credit(connection, mine, 20, "a mistake").id, "undone")
     given = refund(connection, done.id, 20, "a refund")
     last = reverse(connection, refund(connection, done.id, 8, "another").id, "undone")
     return Books(
-        mine, waits, runs.id, done.id, gone, free, budget.id, given.seq, last.seq
+        mine, waits, runs.id, done.id, gone, free, budget.id, batch.id, line.id, given.seq,
+        last.seq,
     )  # fmt: skip
 
 

@@ -27,8 +27,7 @@ def web_process(settings: Settings) -> Iterator[Flask]:
     app = create_app(settings)
     front: Front = app.extensions["moonpool"]
     yield app
-    front.jobs._admissions.close()
-    front.jobs._bulky.close()
+    front.jobs.close()
     gevent.killall([g for g in (front.hub._reader, front.hub._teller) if g is not None])
     front.reads.close()
 

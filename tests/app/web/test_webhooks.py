@@ -21,7 +21,7 @@ from app.web.guards import GUARDS, guard
 from app.web.problems import install
 from app.web.webhooks import webhook_routes
 from app.webhooks.courier import Courier
-from app.webhooks.model import ENDPOINTS_MAX
+from app.webhooks.model import ENDPOINTS_MAX, EVENTS
 from tests.webhook_receiver import Receiver
 
 AT = "/v1/webhook_endpoints"
@@ -94,16 +94,22 @@ def test_an_endpoint_is_made_and_shows_its_secret_once(
 ) -> None:
     endpoint = made(call, description="bills")
     secret = endpoint.pop("secret")
+    assert endpoint.pop("signing_secret") == secret
     assert secret.startswith("whsec_")
     assert len(b64decode(secret.removeprefix("whsec_"), validate=True)) == 32
     assert endpoint["id"].startswith("whe_")
     assert endpoint == {
         "id": endpoint["id"],
         "object": "webhook_endpoint",
+        "kind": "events",
         "url": URL,
+        "name": "bills",
         "description": "bills",
-        "events": ["budget.soft_limit_reached"],
+        "events": list(EVENTS),
+        "event_types": list(EVENTS),
         "status": "enabled",
+        "breaker": {"state": "closed", "failures": 0, "retry_at": None},
+        "old_secret_until": None,
         "created_at": endpoint["created_at"],
         "disabled_at": None,
     }
@@ -238,7 +244,7 @@ def test_another_tenants_endpoint_is_404_everywhere(
     assert [answer.status_code for answer in tried] == [404] * 5
     assert {answer.get_json()["error"]["code"] for answer in tried} == {"not_found"}
     assert stranger("GET").get_json()["data"] == []
-    del endpoint["secret"]
+    del endpoint["secret"], endpoint["signing_secret"]
     assert call("GET", path).get_json() == endpoint
 
 

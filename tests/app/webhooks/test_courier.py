@@ -15,7 +15,15 @@ from app.vault import Vault
 from app.webhooks import store
 from app.webhooks.courier import ANSWER_MAX, Courier
 from app.webhooks.model import Delivery, Endpoint
-from tests.app.webhooks.parts import EVENT, SECRET, deliveries, happen, make_due, verified
+from tests.app.webhooks.parts import (
+    EVENT,
+    SECRET,
+    deliveries,
+    dispatch,
+    happen,
+    make_due,
+    verified,
+)
 from tests.issuer import eventually
 from tests.waiting import wait_for
 from tests.webhook_receiver import Receiver, certificate_for
@@ -46,7 +54,8 @@ def test_a_soft_limit_that_is_reached_is_told_and_signed(
     payload = verified(heard)
     assert payload["type"] == EVENT
     assert payload["data"] == {"id": "bud_1", "object": "budget"}
-    assert set(payload) == {"type", "timestamp", "data"}
+    assert set(payload) == {"id", "object", "created_at", "type", "timestamp", "data"}
+    assert (payload["id"], payload["object"]) == (heard.headers["webhook-id"], "event")
     assert payload["timestamp"].endswith("Z")
     delivery = only(connection, endpoint)
     assert (delivery.state, delivery.status, delivery.attempts) == ("delivered", 204, 1)
@@ -237,7 +246,7 @@ def test_after_a_crash_between_sending_and_recording_the_event_comes_again_with_
 ) -> None:  # fmt: skip
     endpoint = make_endpoint(receiver.url)
     event_id = happen(connection, tenant)
-    store.dispatch(connection, 10)
+    dispatch(connection)
     [parcel] = store.claim(connection, 1, 60)
     courier = make_courier(receiver)
     assert courier.send(parcel).delivered

@@ -4,21 +4,34 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from app.webhooks.model import EVENTS, OBJECTS, RETRY_S, TEST_EVENT, Outcome, Parcel, wait_s
+from app.webhooks.model import (
+    BREAKER_FAILURES,
+    EVENTS,
+    OBJECTS,
+    PAUSE_MAX_S,
+    PAUSE_S,
+    RETRY_S,
+    TEST_EVENT,
+    Outcome,
+    Parcel,
+    pause_s,
+    wait_s,
+)
 
 NOON = datetime(2026, 1, 2, 12, 0, 0, 500, tzinfo=UTC)
 
 
 def parcel(happened_at: datetime) -> Parcel:
     return Parcel(
-        "whd_1", 1, "whe_1", "https://h/", "sealed", "evt_1", "budget.soft_limit_reached",
-        '{"id": "bud_1"}', happened_at, NOON,
+        "whd_1", 1, 0, "whe_1", "https://h/", False, ["sealed"], "evt_1",
+        "budget.soft_limit_reached", '{"id": "bud_1"}', happened_at, NOON,
     )  # fmt: skip
 
 
 def test_the_payload_is_thin_and_says_what_its_id_names() -> None:
     assert parcel(NOON).body == (
-        b'{"type":"budget.soft_limit_reached","timestamp":"2026-01-02T12:00:00.000500Z",'
+        b'{"id":"evt_1","object":"event","created_at":1767355200,'
+        b'"type":"budget.soft_limit_reached","timestamp":"2026-01-02T12:00:00.000500Z",'
         b'"data":{"id":"bud_1","object":"budget"}}'
     )
 
@@ -38,6 +51,13 @@ def test_waits_grow_and_span_more_than_a_day() -> None:
     assert waits[-1] is None
     assert sorted(RETRY_S) == list(RETRY_S)
     assert 24 <= sum(RETRY_S) / 3600 <= 48
+
+
+def test_an_endpoint_that_fails_in_a_row_is_left_alone_longer_and_longer() -> None:
+    assert [pause_s(failures) for failures in range(BREAKER_FAILURES)] == [None] * BREAKER_FAILURES
+    assert pause_s(BREAKER_FAILURES) == PAUSE_S
+    assert pause_s(BREAKER_FAILURES + 1) == 2 * PAUSE_S
+    assert pause_s(10_000) == PAUSE_MAX_S
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from app.errors import Conflict
 from app.settings import Settings
 from app.webhooks import store
 from app.webhooks.model import ENDPOINTS_MAX, JITTER, RETRY_S, TEST_EVENT, Endpoint, Outcome
-from tests.app.webhooks.parts import deliveries, happen, make_due
+from tests.app.webhooks.parts import deliveries, dispatch, happen, make_due
 from tests.waiting import wait_for
 
 URL = "https://hooks.example.com/in"
@@ -43,9 +43,9 @@ def test_an_event_is_due_until_it_is_dispatched(connection: Connection, tenant: 
     assert not store.due(connection)
     happen(connection, tenant)
     assert store.due(connection)
-    assert store.dispatch(connection, 10) == 1
+    assert dispatch(connection) == 1
     assert not store.due(connection)
-    assert store.dispatch(connection, 10) == 0
+    assert dispatch(connection) == 0
 
 
 def test_a_delivery_is_due_at_its_time_and_not_while_it_is_being_sent(
@@ -53,7 +53,7 @@ def test_a_delivery_is_due_at_its_time_and_not_while_it_is_being_sent(
 ) -> None:
     make_endpoint(URL)
     happen(connection, tenant)
-    store.dispatch(connection, 10)
+    dispatch(connection)
     assert store.due(connection)
     [parcel] = store.claim(connection, 10, LEASE_S)
     assert not store.due(connection)
@@ -76,7 +76,7 @@ def test_an_event_goes_to_the_live_endpoints_of_its_tenant_that_ask_for_it(
     ]
     store.change_endpoint(connection, tenant, others[2].id, {"disabled": True}, actor="cli")
     event_id = happen(connection, tenant)
-    store.dispatch(connection, 10)
+    dispatch(connection)
     for endpoint in (first, second):
         [delivery] = deliveries(connection, endpoint.id)
         assert (delivery.event_id, delivery.state, delivery.attempts) == (event_id, "waiting", 0)
@@ -89,10 +89,10 @@ def test_of_two_dispatchers_at_once_one_makes_the_deliveries(
     endpoint = make_endpoint(URL)
     happen(connection, tenant)
     with connect(settings.postgres) as other, connection.transaction():
-        assert store.dispatch(connection, 10) == 1
-        assert store.dispatch(other, 10) == 0
+        assert dispatch(connection) == 1
+        assert dispatch(other) == 0
     with connect(settings.postgres) as other:
-        assert store.dispatch(other, 10) == 0
+        assert dispatch(other) == 0
     assert len(deliveries(connection, endpoint.id)) == 1
 
 
@@ -108,7 +108,7 @@ def test_an_endpoint_disabled_during_a_dispatch_is_left_with_nothing_that_waits(
 
     with ThreadPoolExecutor() as threads:
         with connection.transaction():
-            store.dispatch(connection, 10)
+            dispatch(connection)
             disabling = threads.submit(disable)
             with connect(settings.postgres) as onlooker:
                 wait_for(lambda: disabling.done() or locked(onlooker), what="the disabling's turn")
@@ -123,7 +123,7 @@ def test_an_endpoint_is_sent_one_delivery_at_a_time_and_others_beside_it(
     first, second = make_endpoint(URL), make_endpoint(URL)
     for _ in range(3):
         happen(connection, tenant)
-    store.dispatch(connection, 10)
+    dispatch(connection)
     parcels = store.claim(connection, 10, LEASE_S)
     assert {parcel.endpoint_id for parcel in parcels} == {first.id, second.id}
     assert len(parcels) == 2
@@ -141,7 +141,7 @@ def test_two_claimers_at_once_never_take_the_same_delivery(
     for _ in range(10):
         make_endpoint(URL)
     happen(connection, tenant)
-    store.dispatch(connection, 10)
+    dispatch(connection)
 
     def claim_all(_: int) -> list[str]:
         taken: list[str] = []
@@ -163,7 +163,7 @@ def test_claims_go_to_those_who_were_served_longest_ago(
     endpoints = [make_endpoint(URL) for _ in range(3)]
     for _ in range(2):
         happen(connection, tenant)
-    store.dispatch(connection, 10)
+    dispatch(connection)
     served = []
     for _ in range(6):
         [parcel] = store.claim(connection, 1, LEASE_S)
@@ -177,7 +177,7 @@ def test_failures_are_tried_again_by_the_schedule_until_the_delivery_is_dead(
 ) -> None:
     endpoint = make_endpoint(URL)
     happen(connection, tenant)
-    store.dispatch(connection, 10)
+    dispatch(connection)
     for attempt, wait in enumerate(RETRY_S, 1):
         [parcel] = store.claim(connection, 10, LEASE_S)
         assert parcel.attempt == attempt
@@ -202,7 +202,7 @@ def test_waits_vary_so_that_what_failed_together_does_not_come_back_together(
     for _ in range(10):
         make_endpoint(URL)
     happen(connection, tenant)
-    store.dispatch(connection, 10)
+    dispatch(connection)
     for _ in range(3):
         parcels = store.claim(connection, 10, LEASE_S)
         for parcel in parcels:
@@ -217,7 +217,7 @@ def test_a_claim_that_nobody_recorded_lapses_and_its_late_outcome_does_not_count
 ) -> None:
     endpoint = make_endpoint(URL)
     event_id = happen(connection, tenant)
-    store.dispatch(connection, 10)
+    dispatch(connection)
     [lost] = store.claim(connection, 10, LEASE_S)
     make_due(connection)
     [again] = store.claim(connection, 10, LEASE_S)
@@ -236,7 +236,7 @@ def test_a_410_disables_the_endpoint_and_buries_what_waits(
     gone, other = make_endpoint(URL), make_endpoint(URL)
     for _ in range(3):
         happen(connection, tenant)
-    store.dispatch(connection, 10)
+    dispatch(connection)
     parcels = store.claim(connection, 10, LEASE_S)
     mine = next(parcel for parcel in parcels if parcel.endpoint_id == gone.id)
     assert store.record(connection, mine, Outcome(410, "answered 410")) == "dead"
@@ -258,14 +258,14 @@ def test_a_disabled_endpoint_can_be_enabled_and_gets_what_happens_from_then_on(
 ) -> None:
     endpoint = make_endpoint(URL)
     happen(connection, tenant)
-    store.dispatch(connection, 10)
+    dispatch(connection)
     store.change_endpoint(connection, tenant, endpoint.id, {"disabled": True}, actor="cli")
     now = store.change_endpoint(connection, tenant, endpoint.id, {"disabled": False}, actor="cli")
     assert now is not None
     assert now.disabled_at is None
     assert store.claim(connection, 10, LEASE_S) == []
     event_id = happen(connection, tenant)
-    store.dispatch(connection, 10)
+    dispatch(connection)
     [parcel] = store.claim(connection, 10, LEASE_S)
     assert parcel.event_id == event_id
 
@@ -277,7 +277,7 @@ def test_a_test_event_goes_to_its_endpoint_alone(
     delivery = store.send_test(connection, tenant, endpoint.id)
     assert (delivery.event_type, delivery.state) == (TEST_EVENT, "waiting")
     assert store.due(connection)
-    assert store.dispatch(connection, 10) == 0
+    assert dispatch(connection) == 0
     [parcel] = store.claim(connection, 10, LEASE_S)
     assert (parcel.id, parcel.endpoint_id) == (delivery.id, endpoint.id)
     assert deliveries(connection, other.id) == []
@@ -291,7 +291,7 @@ def test_a_deleted_endpoint_takes_its_deliveries_with_it_and_its_sender_does_not
 ) -> None:
     endpoint = make_endpoint(URL)
     happen(connection, tenant)
-    store.dispatch(connection, 10)
+    dispatch(connection)
     [parcel] = store.claim(connection, 10, LEASE_S)
     assert store.delete_endpoint(connection, tenant, endpoint.id, actor="key_x")
     assert store.record(connection, parcel, Outcome(410)) is None

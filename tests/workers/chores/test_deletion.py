@@ -1,13 +1,16 @@
 """Deletion by a real desk: what goes, what stays, what is proven, and what a crash leaves."""
 
 import hashlib
+from contextlib import closing
 from typing import Any
 
 import orjson
 import pytest
 
 from app.db.connect import Connection
+from app.db.reads import Reads
 from app.events.log import stream_key
+from app.files.service import Files
 from app.jobs import store
 from app.jobs.forget import forget
 from app.jobs.model import HandedBack
@@ -64,6 +67,7 @@ def test_deletes_all_that_matches_and_proves_it(
         "open": 1,
         "remaining": 0,
         "redis_keys_remaining": 0,
+        "files_deleted": 0,
         "proof": {"jobs_sha256": sha256_of(ids[1:]), "first_id": ids[1], "last_id": ids[-1]},
         "kept": "ledger and usage rows",
     }
@@ -227,3 +231,28 @@ def test_the_night_deletes_what_each_tenant_no_longer_keeps(
     assert row[0] == pytest.approx(database_now(connection) - 2 * DAY, abs=10)
     assert sweep_content(connection, desk.settings) == []
     assert_proven(connection)
+
+
+def test_files_go_with_what_is_deleted_by_time_or_app(desk: Desk, connection: Connection) -> None:
+    mine, theirs = tenant(connection), tenant(connection)
+    with closing(Reads(desk._parts.settings.postgres, "test")) as database:
+        files = Files(database, desk._parts.settings)
+
+        def file(tenant_id: str, app_id: str) -> str:
+            return files.create(tenant_id, "batch", "a", [b"moon"], app_id=app_id).id
+
+        def there() -> set[str]:
+            return {
+                row.id for who in (mine, theirs) for row in files.page(who, None, "asc", None, 9)
+            }
+
+        one, other, spared = file(mine, "tests"), file(mine, "other"), file(theirs, "tests")
+        for selection in ({"user": "u"}, {"session_id": "s"}, {"app_id": "tests", "user": "u"}):
+            assert deleted(desk, connection, mine, **selection)[1]["files_deleted"] == 0
+        assert deleted(desk, connection, mine, before=0.0)[1]["files_deleted"] == 0
+        assert there() == {one, other, spared}
+        assert deleted(desk, connection, mine, app_id="tests")[1]["files_deleted"] == 1
+        assert there() == {other, spared}
+        later = database_now(connection) + DAY
+        assert deleted(desk, connection, mine, before=later)[1]["files_deleted"] == 1
+        assert there() == {spared}

@@ -1,0 +1,73 @@
+"""Lines of batches as the jobs that they are."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from app.db.connect import Connection
+from app.events.log import stream_key
+from app.jobs.forget import sweep_undelivered
+from app.redis import Wire
+from app.settings import Settings
+from tests.app.events.parts import until
+from tests.app.web.batching import (
+    AT,
+    CATALOGUE,
+    batch_worker,
+    body,
+    ended,
+    lines_of,
+    told,
+)
+from tests.app.web.doors import Caller
+from workers.inference.desk import Desk
+
+
+@pytest.fixture
+def settings(
+    gevent_sockets: None, folder: Path, line_settings: Callable[..., Settings]
+) -> Settings:
+    path = folder / "catalogue.yaml"
+    path.write_text(CATALOGUE)
+    return line_settings(catalogue=path)
+
+
+@pytest.fixture
+def serving(settings: Settings) -> Iterator[Desk]:
+    with batch_worker(settings) as desk:
+        yield desk
+
+
+def test_a_line_is_a_job_that_writes_no_events_and_is_told_all_the_same(
+    caller: Caller, serving: Desk, connection: Connection, wire: Wire
+) -> None:
+    asked = {"requests": [{"custom_id": "a", "params": body()}]}
+    batch = ended(caller, told(caller.post(AT, asked))["id"])
+    row = connection.execute("SELECT id FROM job WHERE batch_id = %s", (batch["id"],)).fetchone()
+    assert row is not None
+    assert wire.call(("EXISTS", stream_key(row[0]))) == [0]
+    job = told(caller.get(f"/v1/jobs/{row[0]}"))
+    assert (job["status"], job["lane"], job["usage"]["batch_factor"]) == ("completed", "batch", 0.5)
+    frames = caller.get(f"/v1/jobs/{row[0]}/events").text
+    assert "event: completed" in frames
+
+
+def test_a_line_that_is_not_to_be_stored_is_forgotten_once_its_batch_has_ended(
+    caller: Caller, serving: Desk, connection: Connection, redis: str
+) -> None:
+    slow = body(metadata={"sim_tokens": "500", "sim_tokens_per_second": "2"})
+    requests = [{"custom_id": "a", "params": body(store=False)}]
+    made = told(caller.post(AT, {"requests": [*requests, {"custom_id": "b", "params": slow}]}))
+    at = f"{AT}/{made['id']}"
+    until(lambda: len(told(caller.get(f"{at}/results"))["data"]) == 1)
+    assert sweep_undelivered(connection, redis, after_s=-60) == []
+    caller.post(f"{at}/cancel", {})
+    for job_id in list(serving.running):
+        serving.cancel(job_id)
+    batch = ended(caller, made["id"])
+    assert len(sweep_undelivered(connection, redis, after_s=-60)) == 1
+    [kept] = lines_of(caller, batch["output_file_id"])
+    assert kept["response"]["status_code"] == 200
+    [left] = told(caller.get(f"{at}/results?limit=1"))["data"]
+    assert left["response"]["status_code"] == 410
