@@ -91,7 +91,7 @@ def test_files_are_there_once_finished_and_for_their_owner_alone(folder: Path) -
 
 
 @pytest.mark.parametrize(
-    "key", ["", "..", "file_../../../../etc/passwd00000000", "file_" + "a" * 25, new_id("job")]
+    "key", ["", "..", "file_../../../../etc/passwd00000000", "file_" + "a" * 25, "job_" + "0" * 26]
 )
 def test_a_path_is_made_of_ids_alone(folder: Path, key: str) -> None:
     storage = Directory(folder)
