@@ -57,6 +57,11 @@ def work_off(connection: Connection, wanted: int, *, failed: int = 0) -> list[Cl
     claimed = [
         job for job in jobs.claim(connection, "batch", "wrk_a", wanted) if job.batch_id is not None
     ]
+    # A claim gives jobs in any order.
+    ids = [job.id for job in claimed]
+    rows = connection.execute("SELECT id, line FROM job WHERE id = ANY (%s)", (ids,))
+    lines: dict[str, int] = dict(rows.fetchall())
+    claimed.sort(key=lambda job: lines[job.id])
     outcomes = [outcome(job, COST) for job in claimed]
     for place in range(min(failed, len(outcomes))):
         error = (
