@@ -84,7 +84,7 @@ def api_key(house: Stack) -> Iterator[httpx.Client]:
 def at_root(house: Stack, headers: dict[str, str]) -> httpx.Client:
     """A client with these headers; paths are below the root."""
     root = house.base_url.removesuffix("/v1")
-    return httpx.Client(base_url=root, headers=headers, timeout=60, trust_env=False)
+    return httpx.Client(base_url=root, headers=headers, timeout=60, trust_env=False, verify=False)
 
 
 def tenant(stack: Stack, name: str, tier: str = "enterprise", *more: str) -> str:
@@ -104,4 +104,6 @@ def key_of(stack: Stack, name: str, *more: str) -> str:
 def http(stack: Stack, key: str, header: str = "Authorization") -> httpx.Client:
     """A client with this key, in one header or the other; paths are below /v1."""
     headers = {header: key if header == "x-api-key" else f"Bearer {key}"}
-    return httpx.Client(base_url=stack.base_url, headers=headers, timeout=60, trust_env=False)
+    return httpx.Client(
+        base_url=stack.base_url, headers=headers, timeout=60, trust_env=False, verify=False
+    )
