@@ -1,6 +1,7 @@
 """Whole stacks as real processes, for tests that break them."""
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -21,14 +22,26 @@ from tests.folders import new_folder
 from tests.waiting import wait_for
 
 START_S = 120.0
+PORTS = range(10_000, 30_000)
 STOP_S = 45.0
 
 
 def free_port() -> int:
-    """A port that nothing listens on at this moment."""
+    """A port that nothing listens on, nor on the next, nor 1000 above them, where their Flowers
+    would. It is below those that systems give to connections, so that none takes it meanwhile."""
+    while True:
+        port = random.randrange(PORTS.start, PORTS.stop, 2)
+        if all(_is_free(port + more) for more in (0, 1, 1000, 1001)):
+            return port
+
+
+def _is_free(port: int) -> bool:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 class Stack:
