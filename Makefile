@@ -26,7 +26,8 @@ run: $(VENV)/.locked ## Install what is locked, then start everything; Ctrl-C st
 	@exec $(BIN)/moonpool up
 
 test: check ## Install what is locked, then run all checks and tests
-	@echo '==> pytest'; $(BIN)/pytest -n 2 --dist loadgroup
+	@echo '==> pytest'; $(BIN)/pytest -n 2 --dist loadgroup -m 'not chaos'
+	@echo '==> pytest, what kills processes'; $(BIN)/pytest -m chaos
 
 test-clients: $(VENV)/.locked-dev $(CLIENTS)/.locked ## Run other people's clients, Python's and Node's, against a stack
 	@$(BIN)/python -m tests.clients.run $(CLIENTS)/bin/python

@@ -65,7 +65,7 @@ def test_openai_stream_goes_on_after_its_web_died(stack: Stack) -> None:
 
 
 def test_killed_web_with_fifty_streams(stack: Stack) -> None:
-    body = slow(60, 10)
+    body = slow(60, 5)
     with stack.client() as client:
         wanted = expected_text(client, body)
         job_ids = [start(client, body) for _ in range(50)]

@@ -48,7 +48,7 @@ def test_killed_worker_in_mid_stream(stack: Stack) -> None:
 
 
 def test_killed_worker_with_fifty_jobs(stack: Stack) -> None:
-    body = slow(40, 10)
+    body = slow(40, 5)
     with stack.client() as client:
         wanted = expected_text(client, body)
         job_ids = [start(client, body) for _ in range(50)]

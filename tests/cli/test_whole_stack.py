@@ -23,6 +23,9 @@ PROCESSES = {
 }
 
 
+pytestmark = pytest.mark.xdist_group("whole stack")
+
+
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
     with Stack() as up:

@@ -65,7 +65,7 @@ def api_key(house: Stack) -> Iterator[httpx.Client]:
 
 def at_root(house: Stack, headers: dict[str, str]) -> httpx.Client:
     root = house.base_url.removesuffix("/v1")
-    return httpx.Client(base_url=root, headers=headers, timeout=60, trust_env=False)
+    return httpx.Client(base_url=root, headers=headers, timeout=60, trust_env=False, verify=False)
 
 
 def posted(client: httpx.Client, path: str, body: Any, **headers: str) -> dict[str, Any]:
