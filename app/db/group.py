@@ -11,7 +11,7 @@ import gevent
 import psycopg
 from gevent.event import AsyncResult, Event
 
-from app.db.connect import Connection, line_connection
+from app.db.connect import Connection, is_lost, line_connection
 from app.telemetry import log
 
 Item = TypeVar("Item")
@@ -111,6 +111,8 @@ class GroupCommit(Generic[Item, Verdict]):
             done.set(verdict)
 
     def _open(self) -> Connection:
+        if self._connection is not None and is_lost(self._connection):
+            self._drop()
         if self._connection is None:
             self._connection = line_connection(self._url, self._name)
         return self._connection

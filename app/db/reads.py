@@ -7,7 +7,7 @@ import gevent
 import psycopg
 from gevent.lock import BoundedSemaphore
 
-from app.db.connect import Connection, connect
+from app.db.connect import Connection, connect, is_lost
 from app.errors import MoonpoolError, Unavailable
 
 Answer = TypeVar("Answer")
@@ -28,7 +28,7 @@ class Reads:
         """What `function` returns. Raises Unavailable if Postgres is away."""
         try:
             with gevent.Timeout(TIMEOUT_S), self._room:
-                connection = self._free.pop() if self._free else connect(self._url, self._name)
+                connection = self._take()
                 try:
                     answer = function(connection)
                 except BaseException:
@@ -54,6 +54,14 @@ class Reads:
         if isinstance(result, MoonpoolError):
             raise result
         return result
+
+    def _take(self) -> Connection:
+        while self._free:
+            connection = self._free.pop()
+            if not is_lost(connection):
+                return connection
+            connection.close()
+        return connect(self._url, self._name)
 
     def close(self) -> None:
         """Closes the connections that nobody uses now."""

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from app.db.connect import connect
 from tests.browser.line import Line
 from tests.browser.played import FIRST, Model
 from tests.markdown import ROOT
@@ -54,11 +55,18 @@ def playing() -> Iterator[Model]:
 
 
 @pytest.fixture
-def model(playing: Model) -> Iterator[Model]:
-    """The model that answers on this stack; what it was still saying ends with the test."""
+def model(playing: Model, stack: Stack) -> Iterator[Model]:
+    """The model that answers on this stack. What was still asked of it ends with the test, also
+    what comes late: the next test shall not speak to it."""
     playing.first = FIRST
     yield playing
-    playing.falls_silent()
+    with connect(stack.database_url) as connection:
+
+        def is_quiet() -> bool:
+            playing.falls_silent()
+            return connection.execute("SELECT count(*) FROM open_job").fetchone() == (0,)
+
+        wait_for(is_quiet, 60, "all jobs ended")
 
 
 @pytest.fixture(scope="module")

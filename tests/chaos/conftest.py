@@ -1,6 +1,6 @@
 """One whole stack for all tests of a folder run, broken and mended again and again."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 
@@ -8,6 +8,20 @@ from app.db.connect import connect
 from app.ledger.verify import verify
 from tests.stacks import Stack
 from tests.waiting import wait_for
+
+LOG_LENGTH = 6_000
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Function,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failure tells the end of the stack's log."""
+    report = yield
+    stack = item.funcargs.get("chaos_stack")
+    if report.failed and isinstance(stack, Stack):
+        report.sections.append(("the stack's log", stack.log.read_text()[-LOG_LENGTH:]))
+    return report
 
 
 @pytest.fixture(scope="session")

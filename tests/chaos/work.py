@@ -1,11 +1,13 @@
 """Jobs for the chaos tests: their text is known, so a hole or a repetition shows."""
 
 from typing import Any
+from uuid import uuid4
 
 import httpx
 
 from app.db.connect import connect
 from tests.stacks import Stack
+from tests.waiting import wait_for
 
 
 def slow(tokens: int, per_second: int, **more: str) -> dict[str, Any]:
@@ -18,10 +20,18 @@ def slow(tokens: int, per_second: int, **more: str) -> dict[str, Any]:
 
 
 def start(client: httpx.Client, body: dict[str, Any]) -> str:
-    """Starts a background job; returns its id."""
-    answer = client.post("/chat/completions", json={**body, "background": True})
-    assert answer.status_code == 202, answer.text
-    return str(answer.json()["id"])
+    """Starts a background job as a careful client does: what is refused for now is sent again with
+    the same Idempotency-Key. Returns its id."""
+    headers = {"Idempotency-Key": str(uuid4())}
+
+    def accepted() -> str | None:
+        answer = client.post(
+            "/chat/completions", json={**body, "background": True}, headers=headers
+        )
+        assert answer.status_code in (202, 503), answer.text
+        return str(answer.json()["id"]) if answer.status_code == 202 else None
+
+    return wait_for(accepted, 10, "a job accepted") or ""
 
 
 def expected_text(client: httpx.Client, body: dict[str, Any]) -> str:

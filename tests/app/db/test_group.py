@@ -147,6 +147,17 @@ def test_a_connection_lost_in_the_flush_leaves_doubt_and_is_replaced(
     assert submit_all(group, [4, 5]) == [4, 5]
 
 
+def test_a_connection_that_ended_while_idle_costs_nobody_an_answer(
+    make: Make, connection: Connection
+) -> None:
+    group = make(lambda line, items: [backend(line)] * len(items))
+    [first] = submit_all(group, [1])
+    connection.execute("SELECT pg_terminate_backend(%s, 5000)", (first,))
+    [second] = submit_all(group, [2])
+    assert isinstance(second, int)
+    assert second != first
+
+
 def test_without_a_connection_there_is_no_doubt(make: Make, books: str) -> None:
     group = make(lambda _, items: items, url=books.replace("/job_line?", "/no_such_database?"))
     [failed] = submit_all(group, [1])

@@ -42,11 +42,29 @@ def test_no_more_than_its_size_at_once(some: Reads) -> None:
     assert peak == SIZE
 
 
-def test_a_broken_connection_is_replaced(some: Reads, connection: Connection) -> None:
+def end(connection: Connection, backend: int) -> None:
+    connection.execute("SELECT pg_terminate_backend(%s, 5000)", (backend,))
+
+
+def test_a_connection_that_ended_while_idle_is_replaced_unseen(
+    some: Reads, connection: Connection
+) -> None:
     first = some.run(pid)
-    connection.execute("SELECT pg_terminate_backend(%s, 5000)", (first,))
+    end(connection, first)
+    assert some.run(pid) != first
+
+
+def test_a_connection_that_breaks_in_use_is_told_and_replaced(
+    some: Reads, connection: Connection
+) -> None:
+    first = some.run(pid)
+
+    def broken(line: Connection) -> None:
+        end(connection, pid(line))
+        line.execute("SELECT 1")
+
     with pytest.raises(Unavailable) as told:
-        some.run(lambda c: c.execute("SELECT 1").fetchone())
+        some.run(broken)
     assert told.value.status == 503
     assert told.value.retry_after
     assert some.run(pid) != first

@@ -1,6 +1,6 @@
 """The door for text completions, with its workers."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
@@ -13,27 +13,16 @@ from app.events.log import Event, EventId
 from app.settings import Settings
 from app.web.completions import TextChunks
 from tests.app.events.parts import until
-from tests.app.line import assert_proven, draft, funds, tenant, transfers
+from tests.app.line import assert_proven, draft, funds, transfers
 from tests.app.web.doors import Caller, web_process, workers
 
 PATH = "/v1/completions"
 
 
 @pytest.fixture
-def app(gevent_sockets: None, line_settings: Callable[..., Settings]) -> Iterator[Flask]:
-    settings = line_settings()
+def app(settings: Settings) -> Iterator[Flask]:
     with web_process(settings) as made, workers(settings):
         yield made
-
-
-@pytest.fixture
-def mine(connection: Connection) -> str:
-    return tenant(connection, 10**9)
-
-
-@pytest.fixture
-def caller(app: Flask, connection: Connection, mine: str) -> Caller:
-    return Caller(app, connection, mine)
 
 
 def sim(prompt: Any, tokens: int = 3, **fields: Any) -> dict[str, Any]:

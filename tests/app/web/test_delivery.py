@@ -3,7 +3,7 @@
 import re
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import orjson
@@ -28,24 +28,9 @@ CHAT = "/v1/chat/completions"
 
 
 @pytest.fixture
-def settings(gevent_sockets: None, line_settings: Callable[..., Settings]) -> Settings:
-    return line_settings()
-
-
-@pytest.fixture
 def app(settings: Settings) -> Iterator[Flask]:
     with web_process(settings) as made, workers(settings):
         yield made
-
-
-@pytest.fixture
-def mine(connection: Connection) -> str:
-    return tenant(connection, 10**9)
-
-
-@pytest.fixture
-def caller(app: Flask, connection: Connection, mine: str) -> Caller:
-    return Caller(app, connection, mine)
 
 
 def asked(**fields: Any) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from app.db.connect import Connection
 from app.settings import Settings
 from app.web.schemas.embeddings import INPUTS_MAX, EmbeddingsRequest
 from tests.app.events.parts import until
-from tests.app.line import assert_proven, funds, tenant, transfers
+from tests.app.line import assert_proven, funds, transfers
 from tests.app.web.doors import Caller, web_process, workers
 from tests.conftest import short_folder
 from tests.workers.providers.server import Peer, Server
@@ -51,16 +51,6 @@ def app(settings: Callable[..., Settings]) -> Iterator[Flask]:
     chosen = settings()
     with web_process(chosen) as made, workers(chosen):
         yield made
-
-
-@pytest.fixture
-def mine(connection: Connection) -> str:
-    return tenant(connection, 10**9)
-
-
-@pytest.fixture
-def caller(app: Flask, connection: Connection, mine: str) -> Caller:
-    return Caller(app, connection, mine)
 
 
 def vectors_in(answer: Any) -> list[Any]:

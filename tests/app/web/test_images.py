@@ -16,7 +16,7 @@ from app.settings import Settings
 from app.vault import Vault
 from app.web.pictures import LIVES_S, kind_of
 from tests.app.events.parts import until
-from tests.app.line import assert_proven, funds, tenant, transfers
+from tests.app.line import assert_proven, funds, transfers
 from tests.app.web.doors import Caller, web_process, workers
 
 PATH = "/v1/images/generations"
@@ -25,24 +25,9 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 
 @pytest.fixture
-def settings(gevent_sockets: None, line_settings: Callable[..., Settings]) -> Settings:
-    return line_settings()
-
-
-@pytest.fixture
 def app(settings: Settings) -> Iterator[Flask]:
     with web_process(settings) as made, workers(settings):
         yield made
-
-
-@pytest.fixture
-def mine(connection: Connection) -> str:
-    return tenant(connection, 10**9)
-
-
-@pytest.fixture
-def caller(app: Flask, connection: Connection, mine: str) -> Caller:
-    return Caller(app, connection, mine)
 
 
 def image_in(answer: Any) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from app.settings import Settings
 from app.web.transcriptions import PIECE_BYTES, encoded
 from tests.app.dialects.test_audio import wav
 from tests.app.events.parts import until
-from tests.app.line import assert_proven, funds, tenant, transfers
+from tests.app.line import assert_proven, funds, transfers
 from tests.app.web.doors import Caller, web_process, workers
 from workers.inference.desk import Desk
 from workers.providers.base import Answer, Call, Provider, ProviderError
@@ -87,16 +87,6 @@ def app(
         for desk in desks:
             desk._parts.providers._made["ears"] = cast(Provider, ears)
         yield made
-
-
-@pytest.fixture
-def mine(connection: Connection) -> str:
-    return tenant(connection, 10**9)
-
-
-@pytest.fixture
-def caller(app: Flask, connection: Connection, mine: str) -> Caller:
-    return Caller(app, connection, mine)
 
 
 def send(
