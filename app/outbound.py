@@ -103,18 +103,17 @@ class Guard:
         if not allowed and port not in PORTS:
             raise Refused(f"its port must be one of {', '.join(map(str, PORTS))}")
         addresses = [host] if _is_address(host) else self._found(host, port)
-        if not allowed and not all(public(address) for address in addresses):
-            raise Refused("its host is not a public one")
+        # The same for a name that leads nowhere and one that leads inside, so that nobody learns
+        # which names our network knows.
+        if not addresses or not (allowed or all(public(address) for address in addresses)):
+            raise Refused("its host has no public address")
         return Target(url, tuple(addresses))
 
     def _found(self, host: str, port: int) -> list[str]:
         try:
-            addresses = self._resolve(host, port)
+            return self._resolve(host, port)
         except (OSError, UnicodeError):
-            addresses = []
-        if not addresses:
-            raise Refused("its host has no address")
-        return addresses
+            return []
 
 
 def _parsed(text: str) -> httpx.URL:

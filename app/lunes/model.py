@@ -42,9 +42,9 @@ class Lune:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A document as it stands. `state` is of the latest ingest, `job_id`; what the counts tell and
-    what can be found is of the last version that was whole, which stays when a later one fails.
-    `bytes` is the length of what that was made of."""
+    """A document as it stands. `state` is of the latest ingest, `job_id`, also while that waits;
+    what the counts tell and what can be found is of the last version that was whole, which stays
+    when a later one fails. `bytes` is the length of what that was made of."""
 
     id: str
     tenant_id: str

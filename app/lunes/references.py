@@ -13,8 +13,11 @@ from app.lunes.finding.model import Found
 _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]+`", re.DOTALL)
 """What Markdown shows as code, where brackets are no marks."""
 
-_MARK = re.compile(r"\[([0-9]{1,3}(?: ?, ?[0-9]{1,3}){0,15})\](?:\(([^()\s]{1,2048})\))?")
-"""`[1]`, `[1, 2]`, and `[1](address)`."""
+_MARK = re.compile(
+    r"(?<![A-Za-z0-9_])\[([0-9]{1,3}(?: ?, ?[0-9]{1,3}){0,15})\](?:\(([^()\s]{1,2048})\))?"
+)
+"""`[1]`, `[1, 2]`, and `[1](address)`; not `args[1]`. Letters of other scripts may stand before it,
+since many write without spaces."""
 
 _URL_GOES_ON = r"(?![\w/?&=%#~+@:-]|[.,;!][\w/])"
 
@@ -27,9 +30,11 @@ class Source:
     title: str
 
 
-def source_of(found: Found) -> Source:
-    """The source that a passage is from."""
-    return Source(found.source_url, found.heading or found.title or found.source_url)
+def source_of(found: Found, base: str = "") -> Source:
+    """The source that a passage is from. `base`: the address of this server, for documents that
+    have no URL of their own."""
+    url = found.source_url
+    return Source(f"{base}{url}" if found.url is None else url, found.heading or found.title or url)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,13 +17,22 @@ _LUNE: LiteralString = """
 SELECT l.seq, l.id, l.tenant_id, l.name, l.description, l.metadata, l.fusion, l.passages, l.words,
     l.tokens, l.bytes, l.created_at, l.updated_at, (
         SELECT coalesce(jsonb_object_agg(state, number), '{}') FROM (
-            SELECT state, count(*) AS number FROM (
-                SELECT state FROM lune_document
+            SELECT state, sum(number) AS number FROM (
+                SELECT state, count(*) AS number FROM lune_document
                 WHERE lune = l.seq AND deleted_at IS NULL AND state IN ('completed', 'failed')
+                GROUP BY 1
                 UNION ALL
-                SELECT n.state FROM lune_document AS d JOIN lune_document_now AS n ON n.id = d.id
+                SELECT state, -count(*) FROM lune_document
+                WHERE lune = l.seq AND deleted_at IS NULL AND state IN ('completed', 'failed')
+                  AND id IN (SELECT document_id FROM lune_intake)
+                GROUP BY 1
+                UNION ALL
+                SELECT n.state, count(*) FROM lune_document AS d
+                JOIN lune_document_now AS n ON n.id = d.id
                 WHERE d.lune = l.seq AND d.deleted_at IS NULL
-                  AND d.state IN ('queued', 'in_progress')
+                  AND (d.state IN ('queued', 'in_progress')
+                       OR d.id IN (SELECT document_id FROM lune_intake))
+                GROUP BY 1
             ) AS one GROUP BY state
         ) AS counted
     )
@@ -32,7 +41,7 @@ FROM lune AS l WHERE l.tenant_id = %(tenant)s AND l.deleted_at IS NULL
 
 _DOCUMENT: LiteralString = """
 SELECT d.id, d.tenant_id, l.id, d.origin, d.external_id, d.url, d.title, d.media_type, d.metadata,
-    n.state, n.error, d.job_id, d.bytes, d.passages, d.tokens, d.pages, d.created_at, d.updated_at
+    n.state, n.error, n.job_id, d.bytes, d.passages, d.tokens, d.pages, d.created_at, n.updated_at
 FROM lune_document AS d JOIN lune AS l ON l.seq = d.lune AND l.deleted_at IS NULL
 JOIN lune_document_now AS n ON n.id = d.id
 WHERE d.tenant_id = %(tenant)s AND d.deleted_at IS NULL
@@ -54,7 +63,7 @@ def create(
 ) -> Lune:  # fmt: skip
     """Makes an empty lune. Raises Conflict if the tenant has one of this name, and InvalidRequest
     if it has LUNES_MAX. Call it in a transaction."""
-    _one_at_a_time(connection, tenant_id)
+    one_at_a_time(connection, tenant_id)
     _free(connection, tenant_id, name)
     row = connection.execute(
         "SELECT count(*) FROM lune WHERE tenant_id = %s AND deleted_at IS NULL", (tenant_id,)
@@ -97,22 +106,12 @@ def change(
     """Changes some of name, description, metadata and fusion; the lune as it is then, None if it is
     gone. Raises Conflict for a name that is taken. Call it in a transaction."""
     if changes.get("name", lune.name) != lune.name:
-        _one_at_a_time(connection, tenant_id)
+        one_at_a_time(connection, tenant_id)
         _free(connection, tenant_id, changes["name"])
     for field, value in changes.items():
         plain = value if field in ("name", "description") else as_json(value)
         connection.execute(_CHANGES[field], {"value": plain, "seq": lune.seq})
     return find(connection, tenant_id, lune.id)
-
-
-def bytes_of(connection: Connection, tenant_id: str) -> int:
-    """How many bytes the documents of a tenant's lunes were made of."""
-    row = connection.execute(
-        "SELECT coalesce(sum(bytes), 0)::bigint FROM lune "
-        "WHERE tenant_id = %s AND deleted_at IS NULL",
-        (tenant_id,),
-    ).fetchone()
-    return 0 if row is None else int(row[0])
 
 
 def find_document(
@@ -154,6 +153,12 @@ def passage_page(
     return [Passage(*row) for row in rows]
 
 
+def one_at_a_time(connection: Connection, tenant_id: str) -> None:
+    """Until the transaction ends nobody else names a lune of this tenant, or counts the bytes in
+    them. Call it after a document is locked, and before a lune is."""
+    connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (tenant_id,))
+
+
 def as_json(value: object) -> str | None:
     """A value for a column of jsonb; None stays NULL."""
     return None if value is None else orjson.dumps(value).decode()
@@ -166,8 +171,3 @@ def _free(connection: Connection, tenant_id: str, name: str) -> None:
     ).fetchone()
     if taken is not None:
         raise Conflict(f"name: the lune {taken[0]} is called {name!r}.", param="name")
-
-
-def _one_at_a_time(connection: Connection, tenant_id: str) -> None:
-    """Until the transaction ends nobody else names a lune of this tenant."""
-    connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (tenant_id,))

@@ -50,7 +50,7 @@ def lune_document_routes(front: Front, resolver: Resolver = resolve) -> Blueprin
     def add_document(lune_id: str) -> Response:
         tenant_id = caller().tenant_id
         lune = front.reads.run(lambda c: there(c, tenant_id, lune_id))
-        wanted, body = read_document(front, fetcher, lune)
+        wanted, body = read_document(front, fetcher)
         with taken(front, lune, wanted) as waits:
             return waits.kept(run_chore(
                 front, INGEST_KIND, {"document": waits.document_id},
@@ -86,10 +86,10 @@ def _one_document(front: Front, routes: Blueprint) -> None:
         lune, document = _find(front, lune_id, document_id)
 
         def work(connection: Connection) -> bool:
-            if not erasing.mark_document(connection, document):
-                raise _unknown(document_id)
             small = erasing.passages_of(connection, document.id) <= AT_ONCE
             if small:
+                if not erasing.mark_document(connection, document.id):
+                    raise _unknown(document_id)
                 erase_document(connection, document.id)
             return small
 
@@ -97,10 +97,13 @@ def _one_document(front: Front, routes: Blueprint) -> None:
             return json_answer({"id": document.id, "object": "lune.document", "deleted": True})
         asked = {"lune": lune.seq, "document": document.id, "id": document.id}
         head = {"document_id": document.id}
-        return run_chore(
+        answer = run_chore(
             front, DELETE_KIND, asked, f"/lunes/{lune.id}/documents/{document.id}", b"",
             deadline_s=DELETE_S, head=lambda _: head,
         )  # fmt: skip
+        # Once its job is admitted, so that one that is refused leaves it as it was.
+        changed(front, lambda c: erasing.mark_document(c, document.id))
+        return answer
 
     @routes.get("/<document_id>/passages")
     def list_passages(lune_id: str, document_id: str) -> Response:

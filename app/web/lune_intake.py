@@ -20,7 +20,6 @@ from app.lunes.intake import store as intake
 from app.lunes.intake.fetch import Fetcher
 from app.lunes.intake.model import Wanted
 from app.lunes.model import Document, Lune, identity
-from app.lunes.store import bytes_of
 from app.outbound import Refused
 from app.web.body import read_request
 from app.web.forms import read_form
@@ -67,7 +66,9 @@ def taken(
 
     def work(connection: Connection) -> str:
         if document is None:
-            return intake.take(connection, lune, wanted, job_id)
+            document_id = intake.take(connection, lune, wanted, job_id)
+            _unless_full(front, connection, lune, wanted)
+            return document_id
         intake.leave(connection, document.id, wanted, job_id)
         return document.id
 
@@ -81,7 +82,7 @@ def taken(
         raise
 
 
-def read_document(front: Front, fetcher: Fetcher, lune: Lune) -> tuple[Wanted, bytes]:
+def read_document(front: Front, fetcher: Fetcher) -> tuple[Wanted, bytes]:
     """What the request brings, JSON or a form with a file, and what its Idempotency-Key stands
     for. Raises InvalidRequest naming the field, and what reading a body raises."""
     if request.mimetype == "multipart/form-data":
@@ -90,7 +91,7 @@ def read_document(front: Front, fetcher: Fetcher, lune: Lune) -> tuple[Wanted, b
         asked, body = read_request(front, DocumentBody)
         wanted = _named(fetcher, asked) if asked.text is None else _written(asked, asked.text)
     if wanted.content is not None:
-        _refuse(front, lune, wanted)
+        _refuse(wanted, wanted.content)
     return wanted, body
 
 
@@ -147,18 +148,25 @@ def _named(fetcher: Fetcher, asked: DocumentBody) -> Wanted:
     )  # fmt: skip
 
 
-def _refuse(front: Front, lune: Lune, wanted: Wanted) -> None:
-    """Raises InvalidRequest for what no job could take in, or has no room."""
-    assert wanted.content is not None
-    field = "text" if not wanted.name else "file"
+def _refuse(wanted: Wanted, content: bytes) -> None:
+    """Raises InvalidRequest for what no job could take in."""
     try:
-        media_of(wanted.media_type, wanted.name, wanted.content)
+        media_of(wanted.media_type, wanted.name, content)
     except Unreadable as error:
-        named = "media_type" if field == "text" else field
+        named = "file" if wanted.name else "media_type"
         raise InvalidRequest(f"{named}: {error.message}", param=named) from None
-    room = front.settings.lune_bytes - front.reads.run(lambda c: bytes_of(c, lune.tenant_id))
-    if len(wanted.content) > room:
+
+
+def _unless_full(front: Front, connection: Connection, lune: Lune, wanted: Wanted) -> None:
+    """Raises InvalidRequest, which undoes all, if there is no room for what was just written."""
+    if wanted.content is None:
+        return
+    limit = front.settings.lune_bytes
+    left = intake.room(connection, lune.tenant_id, limit)
+    if left < 0:
+        field = "file" if wanted.name else "text"
+        room = max(0, left + len(wanted.content))
         raise InvalidRequest(
-            f"{field}: there is room for {max(0, room)} bytes more in all lunes together, of "
-            f"{front.settings.lune_bytes}.", param=field,
-        )  # fmt: skip
+            f"{field}: there is room for {room} bytes more in all lunes together, of {limit}.",
+            param=field,
+        )

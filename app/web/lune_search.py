@@ -11,6 +11,7 @@ from app.lunes.finding.model import Found, Shelf, fusion_of
 from app.lunes.finding.service import Finder
 from app.web.auth import caller
 from app.web.front import Front
+from app.web.limits import take_request
 from app.web.paging import plain_ids
 from app.web.posting import answered, read_json
 from app.web.schemas.lune_search import LuneSearchBody, LunesSearchBody
@@ -29,20 +30,21 @@ def lune_search_routes(front: Front) -> Blueprint:
         # Before its body is read: what is not there cannot be asked for wrongly.
         shelves = finder.shelves(caller().tenant_id, [lune_id], "lune_id")
         asked = read_json(front, LuneSearchBody)
-        return answered(front, lambda: _found(finder, shelves, asked))
+        return answered(front, lambda: _found(front, finder, shelves, asked))
 
     @routes.post("/search")
     def search_lunes() -> Response:
         asked = read_json(front, LunesSearchBody)
         shelves = finder.shelves(caller().tenant_id, asked.lunes)
-        return answered(front, lambda: _found(finder, shelves, asked))
+        return answered(front, lambda: _found(front, finder, shelves, asked))
 
     return routes
 
 
 def _found(
-    finder: Finder, shelves: Sequence[Shelf], asked: LuneSearchBody
+    front: Front, finder: Finder, shelves: Sequence[Shelf], asked: LuneSearchBody
 ) -> tuple[int, dict[str, Any]]:
+    take_request(front)
     tenant_id = caller().tenant_id
     fusion = None if asked.fusion is None else fusion_of(asked.fusion.model_dump())
     try:

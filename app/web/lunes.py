@@ -85,9 +85,9 @@ def _one_lune(front: Front, routes: Blueprint) -> None:
 
         def work(connection: Connection) -> tuple[Lune, bool]:
             lune = there(connection, tenant_id, lune_id)
-            erasing.mark_lune(connection, lune)
             small = erasing.is_small(connection, lune.seq, DOCUMENTS_AT_ONCE, AT_ONCE)
             if small:
+                erasing.mark_lune(connection, lune.seq)
                 erase_lune(connection, lune.seq)
             return lune, small
 
@@ -96,10 +96,13 @@ def _one_lune(front: Front, routes: Blueprint) -> None:
             return json_answer({"id": lune.id, "object": "lune", "deleted": True})
         asked = {"lune": lune.seq, "document": None, "id": lune.id}
         head = {"lune_id": lune.id}
-        return run_chore(
+        answer = run_chore(
             front, DELETE_KIND, asked, f"/lunes/{lune.id}", b"", deadline_s=DELETE_S,
             head=lambda _: head,
         )  # fmt: skip
+        # Once its job is admitted, so that one that is refused leaves it as it was.
+        changed(front, lambda c: erasing.mark_lune(c, lune.seq))
+        return answer
 
 
 def there(connection: Connection, tenant_id: str, lune: str) -> Lune:

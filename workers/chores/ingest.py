@@ -1,10 +1,10 @@
 """`lune.ingest` takes a document into its lune; `lune.delete` deletes one for good, or a lune."""
 
+from contextlib import AbstractContextManager
 from typing import Any
 
 import gevent
 import orjson
-from gevent.lock import BoundedSemaphore
 
 from app.db.connect import Connection, connect
 from app.embedding.minilm import embedder
@@ -13,26 +13,40 @@ from app.errors import Cancelled as CancelledJob
 from app.errors import DeadlinePassed, MoonpoolError
 from app.jobs.model import MAX_STRIKES
 from app.lunes.erasing.steps import erase_document, erase_lune, erase_version, sweep
+from app.lunes.erasing.store import mark_document, mark_lune
 from app.lunes.extraction.blocks import Unreadable
 from app.lunes.extraction.media import media_of
 from app.lunes.extraction.reader import read
 from app.lunes.intake import store
 from app.lunes.intake.fetch import Fetcher
-from app.lunes.intake.form import Content, digest_of, made_of, passages_of, refusal
+from app.lunes.intake.form import (
+    Content,
+    digest_of,
+    made_of,
+    passages_of,
+    refusal,
+    stands,
+    unless_full,
+)
 from app.lunes.intake.model import Source
 from app.lunes.model import Passage
 from app.lunes.store import find_document
 from app.telemetry import log
 from workers.chores.base import Chore
+from workers.chores.places import Places
 from workers.inference.run import Cancelled, Lost, Released
 
 AT_ONCE = 4
 """Documents that a worker process takes in at once: each may hold tens of megabytes."""
 
+WAITING = 16
+"""Documents of one tenant that wait for that in the process, so that it has always something to do;
+of all tenants as many as take a quarter of its slots."""
+
 STEP = 64
 """Passages that get their vectors, and are written, at once."""
 
-_room = BoundedSemaphore(AT_ONCE)
+_places = Places(AT_ONCE, WAITING)
 
 
 class Ingest(Chore):
@@ -42,9 +56,13 @@ class Ingest(Chore):
     An attempt that comes after a crash begins anew; one that comes after the end changes nothing.
     """
 
+    def place(self) -> AbstractContextManager[None]:
+        slots = self.parts.settings.slots("background")
+        return _places.place(self.job.tenant_id, slots // 4 - AT_ONCE)
+
     def work(self) -> dict[str, Any]:
         document_id: str = orjson.loads(self.job.request)["document"]
-        with _room, connect(self.parts.settings.postgres, "ingest") as connection:
+        with connect(self.parts.settings.postgres, "ingest") as connection:
             sweep(connection)
             job = self.job
             source = store.begin(connection, job.tenant_id, document_id, job.id)
@@ -86,14 +104,21 @@ class Ingest(Chore):
                 content.last_modified,
             )  # fmt: skip
             return
+        limit = self.parts.settings.lune_bytes
+        # Before the work as well, of which there may be hours.
+        unless_full(len(content.content), store.room_for(connection, document_id, limit))
         extracted = read(content.media, content.content)
         passages = passages_of(source, extracted, embedder(self.parts.settings))
         self.relay.progress(bytes=len(content.content), passages=len(passages))
         version = self._staged(connection, document_id, source, passages)
-        old = store.put(
-            connection, document_id, version, self.job.id, source.about,
-            made_of(content, digest, extracted),
-        )  # fmt: skip
+        try:
+            old = store.put(
+                connection, document_id, version, self.job.id, source.about,
+                made_of(content, digest, extracted), limit,
+            )  # fmt: skip
+        except Unreadable:
+            erase_version(connection, version)
+            raise
         if old is not None:
             erase_version(connection, old)
 
@@ -104,8 +129,7 @@ class Ingest(Chore):
             media = media_of(source.about["media_type"], name, source.content)
             return Content(media, source.content)
         assert source.url is not None
-        same = source.digest is not None and source.url == source.known_url
-        known = (source.etag, source.last_modified) if same else (None, None)
+        known = (source.etag, source.last_modified) if stands(source) else (None, None)
         fetched = Fetcher(self.parts.settings).fetch(source.url, *known)
         if not fetched.changed:
             return None
@@ -157,8 +181,8 @@ def _told(error: BaseException) -> MoonpoolError:
 
 
 class DeleteFromLune(Chore):
-    """Deletes what was marked: a document, or a lune with all of its documents, a bounded step
-    after another."""
+    """Deletes a document, or a lune with all of its documents: found no more from the first step
+    on, then a bounded step after another."""
 
     def work(self) -> dict[str, Any]:
         request = orjson.loads(self.job.request)
@@ -166,8 +190,11 @@ class DeleteFromLune(Chore):
         with connect(self.parts.settings.postgres, "erase") as connection:
             sweep(connection)
             if request["document"] is not None:
+                with connection.transaction():
+                    mark_document(connection, request["document"])
                 erase_document(connection, request["document"], self._count)
             else:
+                mark_lune(connection, request["lune"])
                 erase_lune(connection, request["lune"], self._count)
         whole = "lune.document" if request["document"] is not None else "lune"
         return {"id": request["id"], "object": whole, "deleted": True,

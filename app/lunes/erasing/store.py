@@ -2,7 +2,6 @@
 all that hangs on it, step by step. A step is one transaction."""
 
 from app.db.connect import Connection
-from app.lunes.model import Document, Lune
 
 STEP = 200
 """Passages deleted in one transaction: some ten thousand postings."""
@@ -14,12 +13,12 @@ LATE_S = 600
 """After so long what was marked is deleted by whoever comes along."""
 
 
-def mark_document(connection: Connection, document: Document) -> bool:
+def mark_document(connection: Connection, document_id: str) -> bool:
     """Has a document be found no more; False if it was so already. Call it in a transaction."""
     row = connection.execute(
         "UPDATE lune_document SET deleted_at = now() WHERE id = %s AND deleted_at IS NULL "
         "RETURNING lune, passages, words, tokens, bytes",
-        (document.id,),
+        (document_id,),
     ).fetchone()
     if row is None:
         return False
@@ -31,10 +30,10 @@ def mark_document(connection: Connection, document: Document) -> bool:
     return True
 
 
-def mark_lune(connection: Connection, lune: Lune) -> None:
-    """Has a lune and its documents be found no more."""
+def mark_lune(connection: Connection, lune: int) -> None:
+    """Has a lune and its documents be found no more, if it is not so already."""
     connection.execute(
-        "UPDATE lune SET deleted_at = now() WHERE seq = %s AND deleted_at IS NULL", (lune.seq,)
+        "UPDATE lune SET deleted_at = now() WHERE seq = %s AND deleted_at IS NULL", (lune,)
     )
 
 
@@ -141,9 +140,15 @@ def drop_lune(connection: Connection, lune: int) -> None:
 
 def stale(connection: Connection, limit: int) -> tuple[list[int], list[str], list[int]]:
     """What was left behind: versions that nobody finishes, and documents and lunes that were marked
-    and are still there. Drops at once what was sent for jobs that are long over."""
+    and are still there. Drops at once what was sent for jobs that are long over; a document whose
+    latest job ended without it has failed from then on by its own row."""
     connection.execute(
-        "DELETE FROM lune_intake WHERE created_at < now() - %s * interval '1 s'", (STALE_S,)
+        "WITH gone AS (DELETE FROM lune_intake WHERE created_at < now() - %s * interval '1 s' "
+        "RETURNING job_id, document_id) "
+        "UPDATE lune_document AS d SET state = n.state, error = n.error, job_id = n.job_id "
+        "FROM gone JOIN lune_document_now AS n ON n.id = gone.document_id "
+        "WHERE d.id = n.id AND n.job_id = gone.job_id AND n.state = 'failed'",
+        (STALE_S,),
     )
     versions = connection.execute(
         "SELECT seq FROM lune_version WHERE NOT current "

@@ -16,6 +16,7 @@ FORMS: dict[str, Form] = {
     "text/markdown": "markdown",
     "text/x-markdown": "markdown",
     "application/pdf": "pdf",
+    "application/x-pdf": "pdf",
     "application/json": "text",
     "application/x-ndjson": "text",
     "application/xml": "text",
@@ -43,6 +44,9 @@ ENCODINGS = frozenset((
 """Python's names of those that the web uses (WHATWG, Encoding Standard); of its others some take
 long, or give no text."""
 
+PDF_HEAD_BYTES = 1_024
+"""Where in a file its `%PDF` may stand (Adobe, PDF Reference 1.7, appendix H, note 13)."""
+
 _META = re.compile(rb"<meta[^>]+charset\s*=\s*[\"']?\s*([\w.:-]+)", re.IGNORECASE)
 META_BYTES = 2_048
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"),
@@ -68,7 +72,7 @@ def media_of(told: str | None, name: str, content: bytes) -> Media:
         raise Unreadable(
             "media_type", f"Documents are text, Markdown, HTML or PDF, not {media_type or name!r}."
         )
-    if form == "pdf" and not content[:1024].lstrip().startswith(b"%PDF"):
+    if form == "pdf" and not _is_pdf(content):
         raise Unreadable("unreadable", "It is called a PDF and is none.")
     if form == "html" and len(content) > HTML_MAX:
         raise Unreadable("too_large", f"The page is over {HTML_MAX} bytes.")
@@ -88,10 +92,14 @@ def form_of(media_type: str, name: str, content: bytes) -> Form | None:
     of the name; None for one that is not read."""
     by_name = ENDINGS.get(PurePosixPath(name).suffix.lower())
     if media_type in UNSAID:
-        return by_name or ("pdf" if content.startswith(b"%PDF") else None)
+        return by_name or ("pdf" if _is_pdf(content) else None)
     if media_type == "text/plain":
         return "markdown" if by_name == "markdown" else "text"
     return FORMS.get(media_type) or ("text" if media_type.startswith("text/") else None)
+
+
+def _is_pdf(content: bytes) -> bool:
+    return b"%PDF" in content[:PDF_HEAD_BYTES]
 
 
 def _encoding(parameters: str, content: bytes, form: Form) -> str:
@@ -104,7 +112,10 @@ def _encoding(parameters: str, content: bytes, form: Form) -> str:
     said = re.search(r"charset\s*=\s*\"?([\w.:-]+)", parameters, re.IGNORECASE)
     named = [said[1]] if said else []
     if form == "html" and (meta := _META.search(content[:META_BYTES])):
-        named.append(meta[1].decode())
+        label = meta[1].decode()
+        # It was read as ASCII, so it cannot be true (WHATWG, HTML Standard, section 13.2.3.2, step
+        # 15 of the prescan).
+        named.append("utf-8" if label.lower().startswith("utf-16") else label)
     for label in named:
         try:
             encoding = codecs.lookup(label).name

@@ -47,7 +47,7 @@ class Found:
 
     @property
     def source_url(self) -> str:
-        """Where a reader finds it: the document's URL, or its address here."""
+        """Where a reader finds it: the document's URL, or its path here."""
         return self.url or f"/v1/lunes/{self.lune_id}/documents/{self.document_id}"
 
 

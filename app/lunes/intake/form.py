@@ -31,10 +31,16 @@ class Content:
 
 
 def digest_of(source: Source, content: Content) -> bytes:
-    """The same for what would give the same passages."""
-    title = source.about.get("title") or source.given_title or ""
-    head = [FORM, content.media.form.encode(), content.media.encoding.encode(), title.encode()]
-    return hashlib.sha256(b"\0".join([*head, content.content])).digest()
+    """The same for what would give the same passages. It begins with the form that they have."""
+    title = source.title or ""
+    head = [content.media.form.encode(), content.media.encoding.encode(), title.encode()]
+    return FORM + hashlib.sha256(b"\0".join([*head, content.content])).digest()
+
+
+def stands(source: Source) -> bool:
+    """Whether what was made of a document would be made again, if its source gives what it gave."""
+    made = (source.digest or b"")[: -hashlib.sha256().digest_size]
+    return made == FORM and source.url == source.known_url and source.title == source.given_title
 
 
 def made_of(content: Content, digest: bytes, extracted: Extracted) -> Made:
@@ -47,16 +53,21 @@ def made_of(content: Content, digest: bytes, extracted: Extracted) -> Made:
 
 def passages_of(source: Source, extracted: Extracted, embedder: Embedder) -> list[Passage]:
     """The passages of a document. Raises Unreadable for more than PASSAGES_MAX."""
-    title = source.about.get("title") or source.given_title or extracted.title
+    title = source.title or extracted.title
     found = chunk(title, extracted.blocks, embedder.count_tokens)
     if len(found) > PASSAGES_MAX:
         raise Unreadable("too_long", f"The document has over {PASSAGES_MAX} passages.")
     return found
 
 
+def unless_full(length: int, room: int) -> None:
+    """Raises Unreadable for a document of more bytes than there is room for."""
+    if length > room:
+        raise Unreadable("no_room", f"There is room for {max(0, room)} bytes, not for {length}.")
+
+
 def refusal(error: Unreadable, source: Source) -> InvalidRequest:
     """How a document that cannot be taken in is told of."""
-    param = "url" if source.content is None else "file"
     return InvalidRequest(
-        error.message, param=param, code=UNREADABLE, extra={"reason": error.reason}
+        error.message, param=source.field, code=UNREADABLE, extra={"reason": error.reason}
     )

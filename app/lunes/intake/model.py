@@ -56,6 +56,18 @@ class Source:
         """Where it is to be fetched from now."""
         return self.about.get("url") or self.known_url
 
+    @property
+    def title(self) -> str | None:
+        """What its tenant calls it from now on."""
+        return self.about.get("title") or self.given_title
+
+    @property
+    def field(self) -> str:
+        """The field of the request that its content came in: only a file has a name."""
+        if self.content is None:
+            return "url"
+        return "file" if self.about.get("name") else "text"
+
 
 @dataclass(frozen=True, slots=True)
 class Made:

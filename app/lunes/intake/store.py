@@ -9,9 +9,10 @@ from typing import Any
 from app.db.connect import Connection
 from app.errors import Gone
 from app.ids import new_id
+from app.lunes.intake.form import unless_full
 from app.lunes.intake.model import Made, Source, Wanted
 from app.lunes.model import Lune, Passage
-from app.lunes.store import as_json
+from app.lunes.store import as_json, one_at_a_time
 
 
 def take(connection: Connection, lune: Lune, wanted: Wanted, job_id: str) -> str:
@@ -22,12 +23,13 @@ def take(connection: Connection, lune: Lune, wanted: Wanted, job_id: str) -> str
         "given_title, title, job_id, metadata) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, "
         "coalesce(%s::jsonb, '{}')) ON CONFLICT (lune, identity) WHERE deleted_at IS NULL "
         "DO UPDATE SET identity = excluded.identity RETURNING id",
-        (new_id("doc"), lune.tenant_id, lune.seq, wanted.identity, wanted.origin,
-         wanted.external_id, wanted.url, wanted.title, wanted.title or wanted.name or None,
-         job_id, as_json(wanted.metadata)),
+        (new_id("doc"), lune.tenant_id, lune.seq, _identity(connection, lune, wanted),
+         wanted.origin, wanted.external_id, wanted.url, wanted.title,
+         wanted.title or wanted.name or None, job_id, as_json(wanted.metadata)),
     ).fetchone()  # fmt: skip
     assert row is not None
     # After the document, as everybody locks them.
+    one_at_a_time(connection, lune.tenant_id)
     there = connection.execute(
         "SELECT 1 FROM lune WHERE seq = %s AND deleted_at IS NULL FOR SHARE", (lune.seq,)
     ).fetchone()
@@ -36,6 +38,61 @@ def take(connection: Connection, lune: Lune, wanted: Wanted, job_id: str) -> str
     document_id: str = row[0]
     leave(connection, document_id, wanted, job_id)
     return document_id
+
+
+def _identity(connection: Connection, lune: Lune, wanted: Wanted) -> bytes:
+    """What tells the document here: of one that was fetched from the same URL without an external
+    id, which it gets now, or with one, which is not told now, it is the next version."""
+    if wanted.origin != "fetched":
+        return wanted.identity
+    same = connection.execute(
+        "SELECT id, identity FROM lune_document WHERE lune = %(lune)s AND url = %(url)s "
+        "AND origin = 'fetched' AND deleted_at IS NULL "
+        "AND (external_id IS NULL) <> (%(external_id)s::text IS NULL) AND NOT EXISTS ("
+        "SELECT FROM lune_document WHERE lune = %(lune)s AND identity = %(identity)s "
+        "AND deleted_at IS NULL) LIMIT 2",
+        {"lune": lune.seq, "url": wanted.url, "external_id": wanted.external_id,
+         "identity": wanted.identity},
+    ).fetchall()  # fmt: skip
+    if len(same) != 1:
+        return wanted.identity
+    [(document_id, identity)] = same
+    if wanted.external_id is None:
+        return bytes(identity)
+    connection.execute(
+        "UPDATE lune_document SET identity = %s WHERE id = %s", (wanted.identity, document_id)
+    )
+    return wanted.identity
+
+
+def room(connection: Connection, tenant_id: str, limit: int) -> int:
+    """How many bytes more the documents of a tenant may have, of `limit` for all together: less
+    than none if there are too many. What waits counts as if it had replaced what there is of its
+    document. Nobody else counts until the transaction ends."""
+    one_at_a_time(connection, tenant_id)
+    row = connection.execute(
+        "SELECT %(limit)s - (SELECT coalesce(sum(bytes), 0) FROM lune "
+        "WHERE tenant_id = %(tenant)s AND deleted_at IS NULL) - ("
+        "SELECT coalesce(sum(greatest(waits.bytes - d.bytes, 0)), 0) FROM lune_document AS d "
+        "JOIN lune AS l ON l.seq = d.lune AND l.deleted_at IS NULL "
+        "JOIN (SELECT document_id, sum(octet_length(content)) AS bytes FROM lune_intake "
+        "GROUP BY 1) AS waits ON waits.document_id = d.id "
+        "WHERE d.tenant_id = %(tenant)s AND d.deleted_at IS NULL)",
+        {"limit": limit, "tenant": tenant_id},
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def room_for(connection: Connection, document_id: str, limit: int) -> int:
+    """How many bytes a document may have, beside all else that there is of its tenant's."""
+    row = connection.execute(
+        "SELECT %s + d.bytes - coalesce(sum(l.bytes), 0) FROM lune_document AS d "
+        "LEFT JOIN lune AS l ON l.tenant_id = d.tenant_id AND l.deleted_at IS NULL "
+        "WHERE d.id = %s GROUP BY d.id",
+        (limit, document_id),
+    ).fetchone()
+    return 0 if row is None else int(row[0])
 
 
 def leave(connection: Connection, document_id: str, wanted: Wanted, job_id: str) -> None:
@@ -162,14 +219,15 @@ def stage(
 
 def put(
     connection: Connection, document_id: str, version: int, job_id: str,
-    about: dict[str, Any], made: Made,
+    about: dict[str, Any], made: Made, limit: int,
 ) -> int | None:  # fmt: skip
     """Has a version that is whole take the place of the one before; that one's number, or None if
     there was none. One that a later job made stays, and this version's own number is given. Raises
-    Gone if the document is deleted."""
+    Gone if the document is deleted, and Unreadable if all of the tenant's would have more than
+    `limit` bytes."""
     with connection.transaction():
         row = connection.execute(
-            "SELECT version, version_job FROM lune_document "
+            "SELECT version, version_job, tenant_id FROM lune_document "
             "WHERE id = %s AND deleted_at IS NULL FOR UPDATE",
             (document_id,),
         ).fetchone()
@@ -177,6 +235,8 @@ def put(
             raise Gone("The document was deleted while it was taken in.")
         old, later = row[0], row[1] is not None and row[1] > job_id
         if not later:
+            one_at_a_time(connection, row[2])
+            unless_full(made.bytes, room_for(connection, document_id, limit))
             _count(connection, document_id, -1)
             connection.execute(
                 "UPDATE lune_version SET current = (seq = %(new)s) "

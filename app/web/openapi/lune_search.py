@@ -44,6 +44,7 @@ class FoundPassages(Told):
 
 LUNE_SEARCH = Room("Lunes", {
     "search_lune": Operation("The passages of a lune that answer a question best", FoundPassages,
-                             takes=LuneSearchBody),
-    "search_lunes": Operation("The same in several lunes", FoundPassages, takes=LunesSearchBody),
+                             takes=LuneSearchBody, refuses=(429,)),
+    "search_lunes": Operation("The same in several lunes", FoundPassages, takes=LunesSearchBody,
+                              refuses=(429,)),
 })  # fmt: skip

@@ -50,12 +50,11 @@ class Intake:
         )  # fmt: skip
         return left
 
-    def put(self) -> int | None:
-        """Has the version found; the number of one that is to go."""
+    def put(self, limit: int = 10**9) -> int | None:
+        """Has the version found, of 10 bytes; the number of one that is to go."""
         made = Made(b"digest", 10, None, "text/plain", None)
-        return store.put(
-            self.connection, self.document_id, self.version, self.job_id, self.wanted.about, made
-        )
+        given = (self.document_id, self.version, self.job_id, self.wanted.about, made)
+        return store.put(self.connection, *given, limit)
 
 
 def taken_in(connection: Connection, lune: Lune, name: str, *texts: str) -> Intake:

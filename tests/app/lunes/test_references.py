@@ -37,6 +37,7 @@ def cited(text: str) -> list[tuple[str, int]]:
         ("Code is none: `x[1]`, and\n```\ny[2]\n```\nbut this [3]", [("[3]", 3)]),
         ("```\nunclosed[1]", []),
         ("🌙 Mond [1] 🌙", [("[1]", 1)]),
+        ("Call args[1], a_[2] or f(x)[3]; 月は遠い[1]。", [("[3]", 3), ("[1]", 1)]),
     ],
 )
 def test_marks_and_addresses_of_sources_are_citations(

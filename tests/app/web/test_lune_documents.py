@@ -9,6 +9,7 @@ import pytest
 from flask import Flask
 
 from app.db.connect import Connection
+from app.lunes.erasing.steps import sweep
 from app.settings import Settings
 from tests.app.events.parts import until
 from tests.app.line import assert_proven, funds, tenant
@@ -203,6 +204,24 @@ def test_there_is_no_room_for_more_than_the_operator_gives(
     assert "10 bytes" in answer.get_json()["detail"]
 
 
+def test_what_waits_takes_room_too_and_what_comes_again_only_what_is_more(
+    settings: Settings, app: Flask, caller: Caller, connection: Connection, lune: str
+) -> None:
+    front = app.extensions["moonpool"]
+    object.__setattr__(front, "settings", settings.model_copy(update={"lune_bytes": 100}))
+
+    def sent(length: int, name: str) -> int:
+        body = {"text": "x" * length, "external_id": name}
+        return caller.post(f"{AT}/{lune}/documents", body).status_code
+
+    assert [sent(60, "a"), sent(41, "b"), sent(40, "b")] == [202, 400, 202]
+    assert rows(connection, "lune_intake") == 2
+    connection.execute("DELETE FROM lune_intake")
+    connection.execute("UPDATE lune_document SET bytes = 45")
+    connection.execute("UPDATE lune SET bytes = 90")
+    assert [sent(56, "a"), sent(55, "a"), sent(46, "b"), sent(45, "b")] == [400, 202, 400, 202]
+
+
 def test_a_broken_file_fails_alone_and_its_earlier_version_stays(
     working: None, caller: Caller, connection: Connection, lune: str
 ) -> None:
@@ -226,6 +245,15 @@ def test_a_broken_file_fails_alone_and_its_earlier_version_stays(
     assert document(caller, lune, first["id"])["error"] is None
 
 
+def test_a_text_that_cannot_be_taken_in_is_told_by_its_own_field(
+    working: None, caller: Caller, lune: str
+) -> None:
+    body = {"text": "<nav>only", "media_type": "text/html"}
+    answer = caller.post(f"{AT}/{lune}/documents", body, **WAIT)
+    error = answer.get_json()["error"]
+    assert (answer.status_code, error["reason"], error["param"]) == (400, "no_text", "text")
+
+
 def test_a_job_that_is_cancelled_while_it_waits_fails_its_document(
     caller: Caller, connection: Connection, lune: str
 ) -> None:
@@ -235,6 +263,35 @@ def test_a_job_that_is_cancelled_while_it_waits_fails_its_document(
     assert document(caller, lune, job["document_id"])["status"] == "failed"
     counted = caller.get(f"{AT}/{lune}").get_json()["documents"]
     assert (counted["failed"], counted["queued"]) == (1, 0)
+
+
+def test_a_document_that_comes_again_is_queued_by_its_new_job_until_that_begins(
+    caller: Caller, connection: Connection, lune: str
+) -> None:
+    def seen() -> tuple[Any, ...]:
+        found = document(caller, lune, first["document_id"])
+        counted = caller.get(f"{AT}/{lune}").get_json()["documents"]
+        listed = caller.get(f"{AT}/{lune}/documents?status={found['status']}").get_json()["data"]
+        assert (counted[found["status"]], counted["total"], len(listed)) == (1, 1, 1)
+        return found["status"], found["job_id"], found["error"] and found["error"]["code"]
+
+    def ask() -> Any:
+        body = {"text": "The moon is far.", "title": "Moon"}
+        return caller.post(f"{AT}/{lune}/documents", body).get_json()
+
+    first = ask()
+    connection.execute("UPDATE lune_document SET state = 'completed'")
+    connection.execute("DELETE FROM lune_intake")
+    assert seen() == ("completed", first["id"], None)
+    second = ask()
+    assert second["document_id"] == first["document_id"]
+    assert seen() == ("queued", second["id"], None)
+    assert caller.post(f"/v1/jobs/{second['id']}/cancel", {}).status_code == 200
+    assert seen()[:2] == ("failed", second["id"])
+    connection.execute("UPDATE lune_intake SET created_at = now() - interval '2 days'")
+    sweep(connection)
+    assert rows(connection, "lune_intake") == 0
+    assert seen()[:2] == ("failed", second["id"])
 
 
 def test_a_refused_job_leaves_nothing_behind(
@@ -279,6 +336,26 @@ def test_a_long_document_is_deleted_by_a_job(
     assert answer.status_code == 200, answer.text
     assert (answer.get_json()["deleted"], answer.get_json()["passages_deleted"]) == (True, 3)
     assert [rows(connection, table) for table in ("lune_document", *TABLES)] == [0] * 6
+    assert counted_right(connection)
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_deletion_that_is_refused_changes_nothing_and_the_next_one_deletes(
+    working: None, caller: Caller, connection: Connection, lune: str,
+    monkeypatch: pytest.MonkeyPatch, whole: bool,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("app.web.lune_documents.AT_ONCE", 0)
+    monkeypatch.setattr("app.web.lunes.AT_ONCE", 0)
+    told = added(caller, lune, text="The moon is far.")
+    at = f"{AT}/{lune}" if whole else f"{AT}/{lune}/documents/{told['id']}"
+    with monkeypatch.context() as busy:
+        busy.setattr(Settings, "backlog", lambda *_: 0)
+        assert caller.open(at, "DELETE").status_code == 503
+    assert texts(caller, lune, told["id"]) == ["The moon is far."]
+    answer = caller.open(at, "DELETE")
+    assert (answer.status_code, answer.get_json()["object"]) == (202, "job")
+    assert caller.get(at).status_code == 404
+    until(lambda: rows(connection, "lune_document") == 0)
     assert counted_right(connection)
 
 

@@ -36,7 +36,7 @@ def pages() -> Iterator[Pages]:
 def settings(
     gevent_sockets: None, home: Path, pages: Pages, line_settings: Callable[..., Settings]
 ) -> Settings:
-    return line_settings(data_dir=home, lune_allow=pages.allow)
+    return line_settings(data_dir=home, lune_allow=pages.allow, lune_bytes=9_000_000)
 
 
 @pytest.fixture
@@ -97,17 +97,41 @@ def test_a_refreshed_page_is_the_new_one_and_one_that_has_not_changed_stays(
     assert counted_right(connection)
 
 
+def test_a_page_that_has_not_changed_is_made_anew_for_a_new_title_or_form(
+    working: None, caller: Caller, connection: Connection, pages: Pages, lune: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    def headings() -> list[str]:
+        at = f"{AT}/{lune}/documents/{told['id']}/passages"
+        return [one["heading"] for one in caller.get(at).get_json()["data"]]
+
+    pages.put("/moon", b"It is far.", "text/plain", ETag='"1"')
+    told = added(caller, lune, url=pages.url("/moon"), title="Moon")
+    added(caller, lune, url=pages.url("/moon"), title="Luna")
+    assert "if-none-match" not in pages.asked[-1][1]
+    assert headings() == ["Luna"]
+    added(caller, lune, url=pages.url("/moon"), title="Luna")
+    assert pages.asked[-1][1]["if-none-match"] == '"1"'
+    monkeypatch.setattr("app.lunes.intake.form.FORM", b"next")
+    [before] = connection.execute("SELECT max(seq) FROM lune_passage").fetchall()
+    added(caller, lune, url=pages.url("/moon"))
+    assert "if-none-match" not in pages.asked[-1][1]
+    [after] = connection.execute("SELECT max(seq) FROM lune_passage").fetchall()
+    assert after > before
+
+
 @pytest.mark.parametrize(
     ("page", "reason"),
     [
         (Page(b"gone", 404), "fetch_failed"),
         (Page(b"GIF89a", headers={"Content-Type": "image/gif"}), "media_type"),
         (Page(b"x" * 8_000_001, headers={"Content-Type": "text/html"}), "too_large"),
+        (Page(b"x" * 9_000_001, headers={"Content-Type": "text/plain"}), "no_room"),
         (Page(b"x", headers={"Content-Type": "application/pdf"}), "unreadable"),
         (Page(b"<nav>only", headers={"Content-Type": "text/html"}), "no_text"),
         (Page(status=302, headers={"Location": "https://10.0.0.1/"}), "fetch_refused"),
     ],
-    ids=["404", "a picture", "a huge page", "no PDF", "no text", "leads inside"],
+    ids=["404", "a picture", "a huge page", "no room", "no PDF", "no text", "leads inside"],
 )
 def test_a_page_that_cannot_be_read_fails_and_the_earlier_one_stays(
     working: None, caller: Caller, pages: Pages, lune: str, page: Page, reason: str

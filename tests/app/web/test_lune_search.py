@@ -73,6 +73,20 @@ def test_a_search_tells_passages_their_documents_and_scores(caller: Caller, docs
     assert caller.post(AT, weighed).get_json()["data"][0]["parts"] == {"meaning": 0, "words": 1}
 
 
+def test_searches_count_among_the_requests_of_the_minute(
+    app: Flask, connection: Connection, mine: str, docs: str
+) -> None:
+    few = Caller(app, connection, mine, limits=(2, None, None))
+    asked = {"query": QUESTION, "lunes": [docs]}
+    first, second = few.post(f"/v1/lunes/{docs}/search", {"query": QUESTION}), few.post(AT, asked)
+    left = [answer.headers["X-RateLimit-Remaining"] for answer in (first, second)]
+    assert (first.status_code, second.status_code, left) == (200, 200, ["1", "0"])
+    refused = few.post(AT, asked)
+    assert refused.status_code == 429
+    assert refused.get_json()["error"]["limit"] == "requests_per_minute"
+    assert int(refused.headers["Retry-After"]) > 0
+
+
 @pytest.mark.parametrize(
     ("body", "param"),
     [

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import gevent
 import orjson
 import pytest
 
@@ -11,18 +12,20 @@ from app.db.connect import Connection
 from app.ids import new_id
 from app.jobs import store as jobs
 from app.jobs.model import chore_draft
+from app.jobs.planned import store as planned
 from app.lunes.intake import store
 from app.lunes.intake.model import Wanted
 from app.lunes.model import INGEST_KIND, Lune
 from app.lunes.store import find_document, passage_page
 from app.redis import Wire
-from tests.app.events.parts import names
+from tests.app.events.parts import names, until
 from tests.app.line import state, tenant
 from tests.app.lunes.parts import lune_of
 from tests.app.web.lunes import counted_right, rows
 from tests.conftest import short_folder
 from tests.workers.chores.conftest import MakeDesk
 from tests.workers.inference.desks import log_of
+from workers.chores.places import Places
 from workers.inference.desk import Desk
 
 
@@ -118,11 +121,51 @@ def test_two_desks_take_the_same_document_in_at_once(
     assert counted_right(connection)
 
 
+def test_a_document_that_finds_no_place_holds_no_slot_and_comes_again(
+    desk: Desk, connection: Connection, lune: Lune, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = Places(1, 0)
+    monkeypatch.setattr("workers.chores.ingest._places", places)
+    document_id, job_id = asked(connection, lune, b"The moon is far.")
+    slots = desk.free_slots
+    with places.place("ten_other", 0):
+        desk.answer("background", 1)
+    assert (state(connection, job_id), desk.free_slots) == ("scheduled", slots)
+    job = jobs.find_job(connection, job_id, lune.tenant_id)
+    assert job is not None
+    assert (job.started_s, jobs.attempts_of(connection, job_id)) == (None, [])
+    found = find_document(connection, lune.tenant_id, document_id)
+    assert found is not None
+    assert (found.state, found.job_id) == ("queued", job_id)
+    assert planned.due(connection, 10) == []
+    connection.execute("UPDATE open_job SET run_at = now() WHERE strikes = 0")
+    assert planned.due(connection, 10) == [(job_id, "background")]
+    desk.answer("background", 1)
+    assert state(connection, job_id) == "completed"
+    assert said(connection, document_id) == ["The moon is far."]
+
+
+def test_a_document_that_waits_for_its_place_can_be_cancelled(
+    desk: Desk, connection: Connection, lune: Lune, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = Places(1, 1)
+    monkeypatch.setattr("workers.chores.ingest._places", places)
+    document_id, job_id = asked(connection, lune, b"The moon is far.")
+    with places.place("ten_other", 0):
+        answering = gevent.spawn(desk.answer, "background", 1)
+        until(lambda: job_id in desk.running)
+        desk.cancel(job_id)
+        answering.join(10)
+    assert state(connection, job_id) == "cancelled"
+    assert names(log_of(desk, wire, job_id)) == ["cancelled"]
+    found = find_document(connection, lune.tenant_id, document_id)
+    assert found is not None
+    assert found.state == "failed"
+
+
 def test_a_deadline_that_passes_is_told_by_the_document(
     desk: Desk, connection: Connection, lune: Lune, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import gevent
-
     monkeypatch.setattr("workers.chores.ingest.read", lambda *_: gevent.sleep(60))
     document_id, job_id = asked(connection, lune, b"The moon is far.")
     connection.execute("UPDATE open_job SET deadline = now() + interval '50 ms'")

@@ -126,6 +126,15 @@ def test_a_pdf_keeps_its_pages() -> None:
     ]
 
 
+def test_a_pdf_may_begin_behind_other_bytes_but_not_far_behind() -> None:
+    content = b"\nmailed by a gateway\n" + pdf([["The moon is far."]])
+    assert kinds(read(media_of("application/pdf", "", content), content)) == [
+        ("text", "The moon is far.")
+    ]
+    with pytest.raises(Unreadable):
+        media_of("application/pdf", "", b"x" * 1024 + content)
+
+
 def encrypted(user: str) -> bytes:
     writer = PdfWriter(clone_from=PdfReader(io.BytesIO(pdf([["Secret words."]]))))
     writer.encrypt(user, "owner", algorithm="AES-256")
@@ -202,6 +211,9 @@ def test_what_unfolds_beyond_the_bounds_is_refused() -> None:
         ("text/plain", "README.md", b"x", "markdown", "utf-8"),
         ("application/octet-stream", "a.PDF", b"%PDF-1.4", "pdf", ""),
         (None, "a", b"%PDF-1.4", "pdf", ""),
+        ("application/x-pdf", "", b"%PDF-1.4", "pdf", ""),
+        ("application/pdf", "", b"HTTP/1.1 200\n" + b"x" * 900 + b"%PDF-1.4", "pdf", ""),
+        ("text/html", "", b"<meta charset='UTF-16LE'>", "html", "utf-8"),
         ("application/json", "", b"{}", "text", "utf-8"),
         ("text/x-python", "", b"x", "text", "utf-8"),
         ("application/xhtml+xml", "", b"x", "html", "utf-8"),

@@ -9,10 +9,13 @@ from hypothesis import strategies as st
 
 from app.db.connect import Connection, connect
 from app.errors import Gone
+from app.ids import new_id
 from app.lunes.erasing import store as erasing
 from app.lunes.erasing.steps import erase_document, erase_lune, erase_version, sweep
+from app.lunes.extraction.blocks import Unreadable
 from app.lunes.intake import store
-from app.lunes.model import Lune
+from app.lunes.intake.model import Wanted
+from app.lunes.model import Lune, identity
 from app.lunes.store import find, find_document, passage_page
 from tests.app.line import empty, tenant
 from tests.app.lunes.parts import Intake, lune_of, taken_in
@@ -35,10 +38,8 @@ def now(connection: Connection, lune: Lune) -> Lune:
 
 
 def mark(connection: Connection, one: Intake) -> None:
-    document = find_document(connection, one.lune.tenant_id, one.document_id)
-    assert document is not None
     with connection.transaction():
-        assert erasing.mark_document(connection, document)
+        assert erasing.mark_document(connection, one.document_id)
 
 
 def test_nothing_is_found_before_it_is_whole(connection: Connection, lune: Lune) -> None:
@@ -116,6 +117,25 @@ def test_a_failure_leaves_what_is_found_and_what_a_later_job_says(
     assert rows(connection, "lune_intake") == 1
 
 
+def test_a_version_takes_its_place_only_where_there_is_room_beside_all_others(
+    connection: Connection, lune: Lune
+) -> None:
+    taken_in(connection, lune, "a", "The moon is far.")
+    other = lune_of(connection, lune.tenant_id, "other")
+    one = Intake(connection, other, "b")
+    one.begin()
+    one.stage("The moon is near.")
+    with pytest.raises(Unreadable) as raised:
+        one.put(limit=19)
+    assert (raised.value.reason, said(connection, one.document_id)) == ("no_room", [])
+    assert (now(connection, other).bytes, one.put(limit=20)) == (0, None)
+    again = Intake(connection, other, "b")
+    again.begin()
+    again.stage("The moon is near?")
+    assert again.put(limit=20) == one.version
+    assert counted_right(connection)
+
+
 def test_nothing_more_is_written_of_what_is_deleted(connection: Connection, lune: Lune) -> None:
     one = Intake(connection, lune, "a")
     one.begin()
@@ -126,11 +146,30 @@ def test_nothing_more_is_written_of_what_is_deleted(connection: Connection, lune
             step()
     erase_document(connection, one.document_id)
     assert [rows(connection, table) for table in ("lune_document", *TABLES)] == [0] * 6
-    erasing.mark_lune(connection, lune)
+    erasing.mark_lune(connection, lune.seq)
     with pytest.raises(Gone):
         Intake(connection, lune, "b")
     erase_lune(connection, lune.seq)
     assert rows(connection, "lune") == rows(connection, "lune_document") == 0
+
+
+def test_a_url_is_one_document_with_and_without_an_external_id(
+    connection: Connection, lune: Lune
+) -> None:
+    def asked(url: str, external_id: str | None = None) -> str:
+        known_by = identity(external_id, url, None, b"")
+        with connection.transaction():
+            wanted = Wanted("fetched", known_by, external_id, url)
+            return store.take(connection, lune, wanted, new_id("job"))
+
+    first = asked("https://moon.example/a", "a")
+    assert asked("https://moon.example/a") == first
+    second = asked("https://moon.example/b")
+    assert asked("https://moon.example/b", "b") == second
+    assert asked("https://elsewhere.example/b", "b") == second
+    third = asked("https://moon.example/a", "third")
+    assert len({first, second, third}) == 3
+    assert asked("https://moon.example/a") not in (first, second, third), "it might be either"
 
 
 def test_a_name_is_free_again_once_its_document_is_marked(
@@ -160,7 +199,7 @@ def test_a_sweep_deletes_what_was_left_behind_and_nothing_else(
     mark(connection, gone)
     other = lune_of(connection, lune.tenant_id, "other")
     taken_in(connection, other, "a", "The moon is far.")
-    erasing.mark_lune(connection, other)
+    erasing.mark_lune(connection, other.seq)
     sweep(connection)
     assert rows(connection, "lune_version") == 5
     connection.execute(
@@ -231,6 +270,6 @@ def test_counts_are_right_after_any_steps(
         if step == "take" and (old := one.put()) is not None:
             erase_version(connection, old)
     assert counted_right(connection)
-    erasing.mark_lune(connection, lune)
+    erasing.mark_lune(connection, lune.seq)
     erase_lune(connection, lune.seq)
     assert [rows(connection, table) for table in ("lune", "lune_document", *TABLES)] == [0] * 7
