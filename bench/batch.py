@@ -1,4 +1,5 @@
-"""A big batch against the mock provider, while somebody else wants an answer and a small batch."""
+"""A big batch against the mock provider, while somebody else wants an answer and a small batch, and
+beside LiteLLM's proxy that is asked for the same lines one after another."""
 
 import json
 import statistics
@@ -6,7 +7,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
@@ -25,14 +26,23 @@ from app.db.connect import connect
 from app.ledger.store import add_credit
 from app.settings import Settings
 from bench.cli import perform
+from bench.litellm_proxy import litellm, peer_python, versions
 from bench.machine import machine, moment
 from bench.processes import memory
 from bench.rig import CREDIT, WHOLE, Target, moonpool, provider
 from bench.running import BenchError
+from bench.sequential import Beside, beside_table, one_after_another
 
 LOOK_S = 0.5
 PACE_S = 0.1
 SMALL = 100
+PACES = (0.0, 100.0)
+PACED_LINES = 5_000
+"""The most lines of a batch at any pace but the first."""
+
+SEQUENTIAL = 100
+"""Lines that are sent one after another."""
+
 CATALOGUE = """\
 providers:
   mock: {{{{kind: openai, base_url: "{{url}}/v1"}}}}
@@ -65,7 +75,8 @@ class Report:
     meanwhile_ms: list[float] = field(default_factory=list)
     rest: dict[str, int] = field(default_factory=dict)
     most: dict[str, int] = field(default_factory=dict)
-    sequential: float = 0.0
+    beside: list[Beside] = field(default_factory=list)
+    peer: str = ""
 
     def tables(self) -> dict[str, str]:
         """The tables by the names of their places."""
@@ -76,7 +87,6 @@ class Report:
             ("reading and checking", f"{self.reading_s:.1f} s"),
             ("running", f"{self.running_s:.1f} s, {self.lines / self.running_s:.0f} lines/s"),
             ("writing the files", f"{self.files_s:.1f} s"),
-            ("the same one after another, through chat completions", f"{self.sequential:.0f}/s"),
             (f"another tenant's {SMALL} lines meanwhile", f"{self.small_s:.1f} s"),
             ("p50 to the first token, alone", f"{alone:.1f} ms"),
             ("p50 to the first token, meanwhile", f"{busy:.1f} ms ({busy / alone - 1:+.0%})"),
@@ -92,6 +102,7 @@ class Report:
             "machine": self.machine,
             "batch": f"{speed}\n\n{note}",
             "batch memory": "\n".join([*heads, *sizes]) + f"\n\n{note}",
+            "batch beside": f"{beside_table(self.beside)}\n\n_{self.when}; {self.peer}._",
         }
 
     def as_dict(self) -> dict[str, Any]:
@@ -189,30 +200,51 @@ def reached(http: httpx.Client, batch_id: str, states: set[str]) -> dict[str, An
         time.sleep(0.2)
 
 
-def measure(lines: int, ttft_ms: float, alone_s: float) -> Report:
-    """Runs a batch of so many lines. Raises BenchError."""
-    report = Report(machine(), moment(), lines)
+def measure(
+    lines: int, ttft_ms: float, alone_s: float, paces: Sequence[float], python: Path
+) -> Report:
+    """Runs a batch of so many lines while the provider takes the first of `paces` (milliseconds)
+    for an answer, and smaller ones at the others. Raises BenchError."""
+    report = Report(machine(), moment(), lines, peer=f"{versions(python)}, 1 worker")
     with ExitStack() as parts:
         folder = Path(parts.enter_context(tempfile.TemporaryDirectory(prefix="moon-", dir="/tmp")))
         upstream = parts.enter_context(provider(folder))
         (folder / "paced").mkdir()
         paced = parts.enter_context(provider(folder / "paced"))
         paced.pace(ttft_ms, 5, 16)
-        upstream.pace(0, 0, 32)
+        upstream.pace(paces[0], 0, 32)
         stack = moonpool(
             "whole stack", folder / "whole", upstream, processes=WHOLE,
             catalogue=CATALOGUE.format(paced=paced.base), MOONPOOL_LOG_LEVEL="warning",
         )  # fmt: skip
         target = parts.enter_context(stack)
         _measured(report, target, Settings(data_dir=folder / "whole" / "data"), alone_s)
+        # Not before: a batch is measured without another gateway on the machine.
+        theirs = parts.enter_context(litellm(folder / "litellm", upstream, python, 1))
+        whole_s = report.upload_s + report.reading_s + report.running_s + report.files_s
+        for pace in paces:
+            upstream.pace(pace, 0, 32)
+            size = lines if pace == paces[0] else min(lines, PACED_LINES)
+            rate = lines / whole_s if pace == paces[0] else _rate(target, size)
+            ours, others = (
+                one_after_another(one, content(SEQUENTIAL), SEQUENTIAL) for one in (target, theirs)
+            )
+            report.beside.append(Beside(pace, size, rate, ours, others))
     return report
+
+
+def _rate(target: Target, lines: int) -> float:
+    """Lines a second of a batch, from its upload to its files."""
+    with client(target.url.removesuffix("/chat/completions"), target.key) as http:
+        began = time.monotonic()
+        reached(http, begun(http, lines), {"completed"})
+        return lines / (time.monotonic() - began)
 
 
 def _measured(report: Report, target: Target, place: Settings, alone_s: float) -> None:
     url = target.url.removesuffix("/chat/completions")
     other = _tenant(place)
     with client(url, target.key) as http, client(url, other) as second:
-        report.sequential = _sequential(http, 100)
         with Watch(target, url, other).running() as alone:
             time.sleep(alone_s)
         report.alone_ms, report.rest = alone.first_ms, alone.most
@@ -241,14 +273,6 @@ def _measured(report: Report, target: Target, place: Settings, alone_s: float) -
     report.upload_s, report.reading_s, report.running_s, report.files_s = steps
 
 
-def _sequential(http: httpx.Client, count: int) -> float:
-    """Completions a second, one after another."""
-    began = time.perf_counter()
-    for line in content(count):
-        http.post("/chat/completions", json=json.loads(line)["body"]).raise_for_status()
-    return count / (time.perf_counter() - began)
-
-
 def _tenant(place: Settings) -> str:
     with connect(place.postgres, "bench") as connection, connection.transaction():
         tenant_id = create_tenant(connection, "another")
@@ -260,20 +284,40 @@ def _tenant(place: Settings) -> str:
 @click.option("--lines", default=50_000, show_default=True, type=click.IntRange(100, 50_000))
 @click.option("--ttft-ms", default=200.0, show_default=True, help="Of the interactive provider.")
 @click.option("--alone", default=10.0, show_default=True, help="Seconds without any batch.")
+@click.option(
+    "--provider-ms",
+    "paces",
+    multiple=True,
+    type=click.FloatRange(0),
+    default=PACES,
+    show_default=True,
+    help="Time to the whole answer of the batch's provider; several.",
+)
+@click.option(
+    "--peer-python",
+    "given",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Python of an environment that has litellm[proxy] and uvloop.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @click.option("--write", type=click.Path(path_type=Path, exists=True, dir_okay=False),
               help="Write the tables into this page as well.")  # fmt: skip
-def main(lines: int, ttft_ms: float, alone: float, as_json: bool, write: Path | None) -> None:
-    """Measure a batch against the mock provider, and what else goes on meanwhile.
+def main(
+    lines: int, ttft_ms: float, alone: float, paces: tuple[float, ...], given: Path | None,
+    as_json: bool, write: Path | None,
+) -> None:  # fmt: skip
+    """Measure a batch against the mock provider, and what else goes on meanwhile; then the same
+    lines one after another, through LiteLLM's proxy too, which gets an environment of its own.
 
     \b
     Examples:
       .venv/bin/python bench/batch.py
-      .venv/bin/python bench/batch.py --lines 2000
+      .venv/bin/python bench/batch.py --lines 2000 --provider-ms 0
+      .venv/bin/python bench/batch.py --write docs/performance.md
 
     Exit codes: 0 measured, 1 something did not start or gave no answer, 2 a wrong option.
     """
-    perform(lambda: measure(lines, ttft_ms, alone), as_json, write)
+    perform(lambda: measure(lines, ttft_ms, alone, paces, given or peer_python()), as_json, write)
 
 
 if __name__ == "__main__":

@@ -18,10 +18,14 @@ from app.batches.model import (
     CHORE_DEADLINE_S,
     FILES_KIND,
     LANE,
+    READ_KIND,
+    TURNS,
     Batch,
+    ChoreKind,
     LineError,
 )
 from app.db.connect import Connection, line_connection
+from app.errors import Unavailable
 from app.jobs.model import Draft, chore_draft
 from app.queue import Bell
 from app.settings import Settings
@@ -32,8 +36,11 @@ IDLE_S = 1.0
 PATIENCE_S = 600.0
 """How long the lines of a cancelled batch may go on that have begun, as OpenAI has it."""
 
-FILES_RETRY_S = 30.0
-"""After this the files are tried again of a batch whose files could not be written."""
+CHORE_RETRY_S = 30.0
+"""After this a chore is tried again that could not read a batch's lines or write its files."""
+
+READINGS = 20
+"""How often a batch's lines are read at most while their storage is away: for ten minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +67,10 @@ def shares(free: int, batches: Iterable[Waits]) -> dict[str, int]:
     return found
 
 
-def files_chore(batch: Batch, backlog: int) -> Draft:
-    """The job that writes a batch's files."""
+def chore_of(kind: ChoreKind, batch: Batch, backlog: int) -> Draft:
+    """The job that reads a batch's lines, or writes its files."""
     return chore_draft(
-        FILES_KIND, orjson.dumps({"batch_id": batch.id}).decode(), batch.tenant_id,
+        kind, orjson.dumps({"batch_id": batch.id}).decode(), batch.tenant_id,
         key_id=batch.key_id, app_id=batch.app_id, lane=LANE, deadline_s=CHORE_DEADLINE_S,
         backlog=backlog,
     )  # fmt: skip
@@ -154,20 +161,27 @@ class Dispatcher:
         elif flight > 0:
             self._call_off(connection, batch)
         else:
-            self._finish(connection, batch)
+            self._give(connection, batch, FILES_KIND)
         return True
 
     def _watch_reading(self, connection: Connection, batch: Batch) -> None:
-        """Fails a batch whose lines nobody reads any more."""
-        if flights.chore_ended_ago_s(connection, batch) is not None:
+        """Has lines read again whose storage was away, and fails a batch whose lines nobody reads
+        any more."""
+        end = flights.chore_end(connection, batch)
+        if end is None:
+            return
+        if end.code == Unavailable.code and batch.turn < READINGS * TURNS:
+            if end.ago_s >= CHORE_RETRY_S:
+                self._give(connection, batch, READ_KIND)
+        else:
             told = LineError("server_error", "The batch's lines could not be checked. Try again.")
             store.fail(connection, batch, [told])
 
     def _watch_files(self, connection: Connection, batch: Batch) -> None:
         """Has files tried again that could not be written."""
-        ended_ago_s = flights.chore_ended_ago_s(connection, batch)
-        if ended_ago_s is not None and ended_ago_s >= FILES_RETRY_S:
-            self._finish(connection, batch)
+        end = flights.chore_end(connection, batch)
+        if end is not None and end.ago_s >= CHORE_RETRY_S:
+            self._give(connection, batch, FILES_KIND)
 
     def _call_off(self, connection: Connection, batch: Batch) -> None:
         """Ends the lines in flight of a batch that has expired or was cancelled: those that wait
@@ -182,8 +196,8 @@ class Dispatcher:
             while flights.void_lines(connection, batch, state, end):
                 pass
 
-    def _finish(self, connection: Connection, batch: Batch) -> None:
-        chore = files_chore(batch, self._settings.backlog(LANE))
+    def _give(self, connection: Connection, batch: Batch, kind: ChoreKind) -> None:
+        chore = chore_of(kind, batch, self._settings.backlog(LANE))
         if flights.give_chore(connection, batch, chore):
             self._bell.ring_now(LANE, [chore.id])
 

@@ -31,8 +31,9 @@ PRIORITY_MAX = 9
 FILE_TTL_S = (3600, 2_592_000)
 """The bounds of `output_expires_after.seconds`."""
 
-READ_KIND = "batch.reading"
-FILES_KIND = "batch.files"
+ChoreKind = Literal["batch.reading", "batch.files"]
+READ_KIND: ChoreKind = "batch.reading"
+FILES_KIND: ChoreKind = "batch.files"
 """The chores that check a batch's lines and that write its files."""
 
 TURNS = 1000
@@ -151,16 +152,17 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class EndedLine:
-    """A line whose job has ended. JSON fields are parsed; `request` is there for the kinds whose
-    answer is shown with parts of it."""
+    """A line whose job has ended. `body`, `error`, `usage` and `request` are JSON; `request` is
+    there for the kinds whose answer is shown with parts of it."""
 
     line: int
     custom_id: str
     job_id: str
     kind: str
     state: str
-    body: Any
-    error: Any
+    body: str | None
+    error: str | None
+    usage: str | None
     request: str | None
 
 

@@ -35,6 +35,9 @@ BATCHES: LiteralString = """
 
 _METADATA, _ERRORS = 11, 18
 
+PAGE_BYTES = 4_000_000
+"""Bytes of answers that are read at once: an image has a megabyte or two, embeddings have more."""
+
 
 def batch_of(row: tuple[Any, ...]) -> Batch:
     """The batch that a row of BATCHES holds."""
@@ -83,23 +86,59 @@ def cancel(connection: Connection, batch_id: str) -> None:
     )
 
 
-def results(connection: Connection, batch_id: str, after: int, limit: int) -> list[EndedLine]:
-    """Lines that have ended, in the order of the input, those after the line `after`."""
+def results(
+    connection: Connection, batch_id: str, after: int, limit: int, *, completed: bool | None = None
+) -> list[EndedLine]:
+    """Lines that have ended, in the order of the input, those after the line `after`: at most
+    `limit`, and fewer where they have more than PAGE_BYTES together, but always one. `completed`:
+    of those that completed alone, or of all others alone."""
     rows = connection.execute(
-        "SELECT j.line, j.custom_id, j.id, j.kind, r.state, r.body, r.error, "
-        "CASE WHEN j.kind IN ('text_completion', 'image') THEN j.request END "
-        "FROM job AS j JOIN result AS r ON r.id = j.id "
-        "WHERE j.batch_id = %s AND j.line > %s ORDER BY j.line LIMIT %s",
-        (batch_id, after, limit),
-    )
-    return [
-        EndedLine(line, custom_id, job_id, kind, state, _parsed(body), _parsed(error), request)
-        for line, custom_id, job_id, kind, state, body, error, request in rows
-    ]
+        """
+        WITH told AS (
+            SELECT j.id, j.line, coalesce(octet_length(r.body), 0)
+                + CASE j.kind WHEN 'text_completion' THEN octet_length(j.request) ELSE 0 END AS size
+            FROM job AS j JOIN result AS r ON r.id = j.id
+            WHERE j.batch_id = %(batch)s AND j.line > %(after)s
+              AND (%(completed)s::boolean IS NULL OR (r.state = 'completed') = %(completed)s)
+            ORDER BY j.line LIMIT %(limit)s
+        ), page AS MATERIALIZED (
+            SELECT id, row_number() OVER lines AS nr, sum(size) OVER lines AS bytes
+            FROM told WINDOW lines AS (ORDER BY line)
+        )
+        SELECT j.line, j.custom_id, j.id, j.kind, r.state, r.body, r.error, r.usage,
+               CASE j.kind WHEN 'text_completion' THEN j.request END
+        FROM page AS p JOIN job AS j ON j.id = p.id JOIN result AS r ON r.id = p.id
+        WHERE p.nr = 1 OR p.bytes <= %(bytes)s ORDER BY j.line
+        """,
+        {"batch": batch_id, "after": after, "limit": limit, "completed": completed,
+         "bytes": PAGE_BYTES},
+    )  # fmt: skip
+    return [EndedLine(*row) for row in rows]
 
 
-def _parsed(text: str | None) -> Any:
-    return orjson.loads(text) if text else None
+def ended_after(connection: Connection, batch_id: str, line: int) -> bool:
+    """Whether a line after the line of this number has ended."""
+    row = connection.execute(
+        "SELECT EXISTS (SELECT FROM job AS j JOIN result AS r ON r.id = j.id "
+        "WHERE j.batch_id = %s AND j.line > %s)",
+        (batch_id, line),
+    ).fetchone()
+    return bool(row and row[0])
+
+
+def retried_by(connection: Connection, batch: Batch) -> str | None:
+    """The newest batch that tries lines of this one again, or has, but for one that ended before it
+    had lines. The batches that come of one first are locked, so that the answer stays true until
+    the transaction ends."""
+    first_id = batch.retry_of or batch.id
+    connection.execute("SELECT FROM batch WHERE id = %s FOR UPDATE", (first_id,))
+    row = connection.execute(
+        "SELECT id FROM batch WHERE retry_of = %s AND (total > 0 OR ended_at IS NULL) "
+        "AND created_at > (SELECT created_at FROM batch WHERE id = %s) "
+        "ORDER BY created_at DESC LIMIT 1",
+        (first_id, batch.id),
+    ).fetchone()
+    return row[0] if row else None
 
 
 def line_of(connection: Connection, batch_id: str, job_id: str) -> int | None:
@@ -153,6 +192,16 @@ def input_request(connection: Connection, batch: Batch) -> str | None:
         (batch.input_job_id, batch.tenant_id),
     ).fetchone()
     return row[0] if row else None
+
+
+def has_requests(connection: Connection, batch: Batch) -> bool:
+    """Whether the requests are there that came with a batch; they are not once they are
+    forgotten."""
+    row = connection.execute(
+        "SELECT EXISTS (SELECT FROM job WHERE id = %s AND tenant_id = %s AND request <> '')",
+        (batch.input_job_id, batch.tenant_id),
+    ).fetchone()
+    return bool(row and row[0])
 
 
 def waiting_hold(connection: Connection, batch: Batch) -> int:

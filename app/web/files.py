@@ -22,7 +22,7 @@ from app.web.paging import json_answer, page, parameters, plain_ids
 from app.web.posting import Keep, posted_whole
 from app.web.problems import invalid
 from app.web.ranges import asked_range
-from app.web.schemas.files import FileForm, FilesQuery
+from app.web.schemas.files import ANCHOR, SECONDS, FileForm, FilesQuery
 
 UPLOADS_MAX = 64
 """Uploads at once in a web process: each holds what its storage gathers, 5 MB at most."""
@@ -152,9 +152,16 @@ class _Fields:
 
 def _form(texts: dict[str, str]) -> FileForm:
     try:
-        return FileForm.model_validate(texts)
+        told = FileForm.model_validate(texts)
     except ValidationError as error:
         raise invalid(error) from None
+    if (told.anchor is None) != (told.seconds is None):
+        missing = ANCHOR if told.anchor is None else SECONDS
+        raise InvalidRequest(
+            f"Missing required parameter: '{missing}'.", param=missing,
+            code="missing_required_parameter",
+        )  # fmt: skip
+    return told
 
 
 def _there(files: Files, file_id: str) -> FileRow:

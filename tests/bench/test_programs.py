@@ -15,7 +15,10 @@ from bench.rig import Provider, provider
 from bench.tables import place
 
 ROOT = Path(__file__).resolve().parents[2]
-PLACES = ("machine", "throughput", "cpu", "ttft", "memory", "peers")
+PLACES = (
+    "machine", "throughput", "cpu", "ttft", "memory", "peers", "batch", "batch memory",
+    "batch beside",
+)  # fmt: skip
 
 
 def output(*argv: str) -> str:
@@ -100,7 +103,7 @@ def test_a_role_ends_where_another_begins() -> None:
         parent.communicate(b"\n")
 
 
-@pytest.mark.parametrize("name", ["run", "peers", "load", "upstream"])
+@pytest.mark.parametrize("name", ["run", "peers", "batch", "load", "upstream"])
 def test_each_program_runs_as_a_file(name: str) -> None:
     assert "--" in output(str(ROOT / "bench" / f"{name}.py"), "--help")
 

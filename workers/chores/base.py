@@ -5,6 +5,7 @@ steps are committed one by one and may be done twice.
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
 import gevent
@@ -16,6 +17,7 @@ from app.jobs.service import release
 from app.limits.release import Release
 from app.redis import RedisGone, ReplyError
 from app.telemetry import log
+from workers.chores.places import NoPlace
 from workers.inference.relay import Relay
 from workers.inference.run import Cancelled, Ended, Lost, Parts, Released
 
@@ -55,13 +57,19 @@ class Chore:
         error its attempt."""
         raise MoonpoolError("There is nothing to do.")
 
+    def place(self) -> AbstractContextManager[None]:
+        """What the job holds while it works, and waits for before it begins. Raises NoPlace."""
+        return nullcontext()
+
     def run(self) -> Ended:
         """Runs the job to its end. Raises nothing."""
         job = self.job
-        self.relay.started()
         try:
-            with gevent.Timeout(max(job.left_s, 0.001)):
+            with gevent.Timeout(max(job.left_s, 0.001)), self.place():
+                self.relay.started()
                 return self._end("completed", None, self.work())
+        except NoPlace as full:
+            return Ended(None, "released", later_s=full.later_s)
         except gevent.Timeout:
             return self._end("failed", DeadlinePassed("The job did not finish in time."))
         except Cancelled:

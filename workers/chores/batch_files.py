@@ -15,15 +15,15 @@ import gevent
 import orjson
 
 from app.batches import store
-from app.batches.lines import ID_PREFIX, never_ran, told
+from app.batches.lines import ID_PREFIX, told, unanswered
 from app.batches.model import Batch, Superseded
 from app.db.connect import Connection, connect
 from app.files.model import FileRow
 from app.files.service import Files
 from workers.chores.base import Chore
 
-PAGE = 25
-"""Lines in memory: an image has a megabyte or two."""
+PAGE = 100
+"""Lines in memory at most, of small ones."""
 
 Kind = Literal["output", "error"]
 
@@ -72,10 +72,9 @@ _NUMBER = itemgetter(0)
 def _ended(connection: Connection, batch_id: str, kind: Kind) -> Iterator[tuple[int, bytes]]:
     """The lines of a file that have ended, each with its number."""
     after = 0
-    while page := store.results(connection, batch_id, after, PAGE):
+    while page := store.results(connection, batch_id, after, PAGE, completed=kind == "output"):
         for one in page:
-            if (one.state == "completed") == (kind == "output"):
-                yield one.line, orjson.dumps(told(one)) + b"\n"
+            yield one.line, orjson.dumps(told(one)) + b"\n"
         after = page[-1].line
         gevent.sleep(0)
 
@@ -87,6 +86,6 @@ def _left(connection: Connection, batch: Batch) -> Iterator[tuple[int, bytes]]:
     while page := store.waiting(connection, batch.id, after, PAGE):
         for number, custom_id in page:
             line_id = f"{ID_PREFIX}{batch.id.removeprefix('batch_')}_{number}"
-            yield number, orjson.dumps(never_ran(line_id, custom_id, state)) + b"\n"
+            yield number, orjson.dumps(unanswered(line_id, custom_id, state)) + b"\n"
         after = page[-1][0]
         gevent.sleep(0)

@@ -13,7 +13,7 @@ import orjson
 
 from app.batches.model import CUSTOM_ID_MAX, ENDPOINTS, Line, LineError
 from app.catalogue.model import Catalogue
-from app.errors import Forbidden, InvalidRequest, MoonpoolError
+from app.errors import Forbidden, InvalidRequest, MoonpoolError, Unavailable
 from app.settings import Settings
 from app.web.body import parsed
 from app.web.chat import chat_asked, context_bytes
@@ -60,7 +60,7 @@ class LineReader:
         self.model: str | None = None
 
     def read(self, number: int, raw: bytes) -> Line | LineError:
-        """The line of this number (from 1), or why it is refused."""
+        """The line of this number (from 1), or why it is refused. Raises Unavailable."""
         try:
             check_json(raw)
         except InvalidRequest as error:
@@ -69,6 +69,8 @@ class LineReader:
         try:
             custom_id, body = self._unwrapped(orjson.loads(raw))
             return self._line(number, custom_id, body)
+        except Unavailable:
+            raise
         except MoonpoolError as error:
             return LineError.of(error, number)
 
@@ -175,7 +177,13 @@ class LineReader:
 
     def image(self, body: bytes) -> Asked:
         """An image generation."""
-        return image_asked(parsed(ImageRequest, body), body)
+        wanted = parsed(ImageRequest, body)
+        if wanted.response_format == "url":
+            raise InvalidRequest(
+                "Images of a batch come as base64: an address would be gone before its file.",
+                param="response_format", code="unsupported_parameter",
+            )  # fmt: skip
+        return image_asked(wanted, body)
 
 
 READERS: dict[str, Callable[[LineReader, bytes], Asked]] = {

@@ -12,6 +12,7 @@ import orjson
 from app.batches import store
 from app.batches.model import BATCH_LINES_MAX, ERRORS_MAX, Batch, Line, LineError, Superseded
 from app.db.connect import Connection, connect
+from app.errors import Gone, NotFound
 from app.files.model import LineTooLong
 from app.files.service import Files
 from app.lunes.finding.service import Finder
@@ -83,6 +84,9 @@ class ReadBatch(Chore):
                     gevent.sleep(0)
         except LineTooLong as long:
             return [*errors, LineError("line_too_long", f"{long}.", long.line)]
+        except (Gone, NotFound):
+            told_gone = "The batch's input was deleted before it had been read."
+            return [LineError("input_deleted", told_gone)]
         store.add_lines(connection, batch, group)
         if count == 0:
             return [LineError("empty_file", "There are no requests in the input.")]
@@ -97,21 +101,25 @@ class ReadBatch(Chore):
                 yield number, raw
 
     def _input(self, connection: Connection, batch: Batch) -> Iterator[bytes]:
+        """All lines of the input. Raises Gone and NotFound for one that is deleted."""
         if batch.input_file_id is None:
             yield from self._inline(connection, batch)
             return
         assert self.parts.reads is not None, "every desk has connections for reads"
         files = Files(self.parts.reads, self.parts.settings)
         row = files.find(batch.tenant_id, batch.input_file_id)
-        if row is not None:
-            yield from files.lines(row)
+        if row is None:
+            raise Gone("The file was deleted, or has expired.")
+        yield from files.lines(row)
 
     def _inline(self, connection: Connection, batch: Batch) -> Iterator[bytes]:
         """Requests that came with the batch, as lines."""
         text: str | None = self.job.request
         if batch.input_job_id != self.job.id:
             text = store.input_request(connection, batch)
-        for one in orjson.loads(text or "{}").get("requests", ()):
+        if not text:
+            raise Gone("The requests were deleted.")
+        for one in orjson.loads(text).get("requests", ()):
             line = {"method": "POST", "url": batch.endpoint}
             yield orjson.dumps({**line, "custom_id": one["custom_id"], "body": one["params"]})
 

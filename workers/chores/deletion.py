@@ -6,6 +6,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.batches.forgetting.store import WaitingLines, forget_waiting
 from app.db.connect import Connection, connect
 from app.db.reads import Reads
 from app.files.service import Files
@@ -45,7 +46,8 @@ class Found:
 
 
 class Deletion(Chore):
-    """Goes through all that matches, three times: to count it, to delete it, to see it gone.
+    """Goes through all that matches, three times: to count it, to delete it, to see it gone. What
+    waits in batches goes before.
 
     Each step of the second is a transaction and marks its jobs with this job's id. So an attempt
     that comes after a crash goes on with what is left, and counts what the first had deleted.
@@ -54,6 +56,7 @@ class Deletion(Chore):
     def work(self) -> dict[str, Any]:
         selection = Selection.from_json(self.job.request)
         with connect(self.parts.settings.postgres, "deletion") as connection:
+            self._forget_waiting(connection, selection)
             found = Found()
             for page in self._pages(connection, selection):
                 found.add(page)
@@ -114,11 +117,23 @@ class Deletion(Chore):
         are past their retention go by themselves."""
         if selection.reason == "retention" or selection.names_jobs:
             return 0
-        made_s = self.job.created_s
-        before = made_s if selection.before is None else min(selection.before, made_s)
+        before = self._before(selection)
         with closing(Reads(self.parts.settings.postgres, "files")) as database:
             files = Files(database, self.parts.settings)
             return files.delete_before(self.job.tenant_id, selection.app_id, before)
+
+    def _forget_waiting(self, connection: Connection, selection: Selection) -> None:
+        """Calls off the lines of batches that a selection means and that are no jobs yet."""
+        if selection.job_ids is None:
+            lines = WaitingLines(
+                self.job.tenant_id, self._before(selection), selection.app_id, selection.user,
+                selection.session_id,
+            )  # fmt: skip
+            forget_waiting(connection, lines, self.job.id)
+
+    def _before(self, selection: Selection) -> float:
+        made_s = self.job.created_s
+        return made_s if selection.before is None else min(selection.before, made_s)
 
     def _progress(self, matched: int, deleted: int) -> None:
         self.relay.progress(matched=matched, deleted=deleted, remaining=matched - deleted)

@@ -26,6 +26,6 @@ class Decide(Chore):
             "id": ANSWER_PREFIX + self.job.id.removeprefix("job_"),
             "object": "routing",
             "created": int(self.job.created_s),
-            "model": choice.model.id,
+            "model": choice.routing["selected_model"],
             "routing": choice.routing,
         }

@@ -1,6 +1,10 @@
 """What the dispatcher does in Postgres: which batches are live, their lines in flight, and how they
 end."""
 
+from dataclasses import dataclass
+
+import orjson
+
 from app.batches.model import TURNS, Batch, Superseded
 from app.batches.store import BATCHES, batch_of
 from app.db.connect import Connection
@@ -39,9 +43,27 @@ def count(connection: Connection, batch_id: str) -> int:
 def dispatch(connection: Connection, batch_id: str, wanted: int) -> list[str]:
     """Makes jobs of up to `wanted` waiting lines, GROUP at most; returns their ids."""
     ids = [new_id("job") for _ in range(min(wanted, GROUP))]
-    row = connection.execute("SELECT dispatch_lines(%s::text, %s::text[])", (batch_id, ids))
-    made = row.fetchone()
-    return list(made[0]) if made else []
+    return _made(connection, batch_id, ids, None)
+
+
+def call_off(connection: Connection, batch_id: str, lines: list[int], by: str) -> list[str]:
+    """Makes jobs of these waiting lines that are cancelled before anybody runs them; returns their
+    ids."""
+    ids = [new_id("job") for _ in lines]
+    with connection.transaction():
+        made = _made(connection, batch_id, ids, lines)
+        if made:
+            void(connection, made, "queued", "cancelled", None, by)
+    return made
+
+
+def _made(
+    connection: Connection, batch_id: str, ids: list[str], lines: list[int] | None
+) -> list[str]:
+    row = connection.execute(
+        "SELECT dispatch_lines(%s::text, %s::text[], %s::int[])", (batch_id, ids, lines)
+    ).fetchone()
+    return list(row[0]) if row else []
 
 
 def ends_as(connection: Connection, batch: Batch, end: str) -> None:
@@ -64,27 +86,39 @@ def void_lines(connection: Connection, batch: Batch, from_state: str, end_state:
     return len(void(connection, ids, from_state, end_state, None, "batches")) if ids else 0
 
 
-def chore_ended_ago_s(connection: Connection, batch: Batch) -> float | None:
-    """How long ago the chore of a batch ended without ending it; None: it is under way."""
+@dataclass(frozen=True, slots=True)
+class ChoreEnd:
+    """How long ago the chore of a batch ended without ending it, in seconds, and the code of its
+    error."""
+
+    ago_s: float
+    code: str | None
+
+
+def chore_end(connection: Connection, batch: Batch) -> ChoreEnd | None:
+    """How the chore of a batch ended; None: it is under way."""
     row = connection.execute(
-        "SELECT extract(epoch FROM now() - finished_at)::float8 FROM result WHERE id = %s",
+        "SELECT extract(epoch FROM now() - finished_at)::float8, error FROM result WHERE id = %s",
         (batch.chore_id,),
     ).fetchone()
-    return None if row is None else float(row[0])
+    return None if row is None else ChoreEnd(row[0], orjson.loads(row[1] or "{}").get("code"))
 
 
 def give_chore(connection: Connection, batch: Batch, chore: Draft) -> bool:
-    """Admits the chore that writes a batch's files; False if the lane has no room, or the batch
-    another chore by now."""
+    """Admits the chore that reads a batch's lines anew, or writes its files; False if the lane has
+    no room, or the batch another chore by now."""
     try:
         with connection.transaction():
             given = connection.execute(
                 "UPDATE batch SET chore_id = %(new)s, turn = (turn / %(turns)s + 1) * %(turns)s, "
-                "finalizing_at = coalesce(finalizing_at, now()), "
+                "finalizing_at = CASE status WHEN 'validating' THEN NULL "
+                "ELSE coalesce(finalizing_at, now()) END, "
                 "status = CASE status WHEN 'in_progress' THEN 'finalizing' ELSE status END "
-                "WHERE id = %(id)s AND chore_id = %(old)s AND ended_at IS NULL",
-                {"id": batch.id, "new": chore.id, "old": batch.chore_id, "turns": TURNS},
-            )
+                "WHERE id = %(id)s AND chore_id = %(old)s AND status = %(status)s "
+                "AND ended_at IS NULL",
+                {"id": batch.id, "status": batch.status, "new": chore.id, "old": batch.chore_id,
+                 "turns": TURNS},
+            )  # fmt: skip
             if not given.rowcount or admit_group(connection, [chore]) != ["admitted"]:
                 raise Superseded
     except Superseded:

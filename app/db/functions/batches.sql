@@ -55,8 +55,9 @@ BEGIN
 END $$;
 
 -- Makes jobs of the next waiting lines of a batch, at most one for each of the new `ids`, with holds
--- out of the batch's own. Returns the ids that were used.
-CREATE FUNCTION dispatch_lines(the_batch text, ids text[]) RETURNS text[] LANGUAGE plpgsql AS $$
+-- out of the batch's own; with `these`, of those of these numbers alone. Returns the ids that were used.
+CREATE FUNCTION dispatch_lines(the_batch text, ids text[], these int[])
+RETURNS text[] LANGUAGE plpgsql AS $$
 DECLARE
     b       batch;
     used    text[];
@@ -67,7 +68,8 @@ BEGIN
     WHERE id = the_batch AND status = 'in_progress' AND ends_as IS NULL FOR UPDATE;
     IF NOT FOUND THEN RETURN '{}'; END IF;
     WITH next AS MATERIALIZED (
-        SELECT line FROM batch_line WHERE batch_id = the_batch
+        SELECT line FROM batch_line
+        WHERE batch_id = the_batch AND (these IS NULL OR line = ANY (these))
         ORDER BY line LIMIT cardinality(ids)
     ), gone AS (
         DELETE FROM batch_line AS l USING next WHERE l.batch_id = the_batch AND l.line = next.line
@@ -91,7 +93,9 @@ BEGIN
     turn_at := take_turns('batch', b.tenant_id, cardinality(used));
     INSERT INTO open_job (id, tenant_id, lane, state, start_tag, hold, ring_at, deadline, budgets)
     SELECT j.id, b.tenant_id, 'batch', 'queued', turn_at + u.nr - 1, j.hold,
-           now() + interval '2 seconds', b.expires_at, CASE WHEN j.hold > 0 THEN b.budgets END
+           -- Later than the batch: its lines are ended by whoever ends it.
+           now() + interval '2 seconds', b.expires_at + interval '60 seconds',
+           CASE WHEN j.hold > 0 THEN b.budgets END
     FROM unnest(used) WITH ORDINALITY AS u (id, nr) JOIN job AS j ON j.id = u.id;
     INSERT INTO transfer (job_id, tenant_id, kind, debit, credit, amount)
     SELECT j.id, b.tenant_id, 'hold', b.tenant_id || '/' || b.id, b.tenant_id || '/held', j.hold

@@ -1,8 +1,8 @@
 """Bodies and query parameters of `/v1/batches`."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from app.batches.model import BATCH_LINES_MAX, CUSTOM_ID_MAX, FILE_TTL_S, PRIORITY_MAX
 from app.web.schemas.chat import MetaKey, MetaValue
@@ -48,16 +48,6 @@ class NewBatchBody(_Strict):
     output_expires_after: ExpiresAfter | None = None
     priority: Annotated[int, Field(ge=0, le=PRIORITY_MAX)] = 0
     run_at: Moment | None = None
-
-    @model_validator(mode="after")
-    def _one_input(self) -> Self:
-        if (self.input_file_id is None) == (self.requests is None):
-            raise ValueError("give either input_file_id or requests")
-        if self.input_file_id is not None:
-            for name in ("endpoint", "completion_window"):
-                if getattr(self, name) is None:
-                    raise ValueError(f"{name} is required with input_file_id")
-        return self
 
 
 class ResultsQuery(BaseModel):

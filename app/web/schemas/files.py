@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from app.files.model import Purpose, UploadPurpose
 
@@ -19,12 +19,6 @@ class FileForm(BaseModel):
     purpose: UploadPurpose
     anchor: Literal["created_at"] | None = Field(None, alias=ANCHOR)
     seconds: Annotated[int, Field(ge=3_600, le=2_592_000)] | None = Field(None, alias=SECONDS)
-
-    @model_validator(mode="after")
-    def _both_or_none(self) -> "FileForm":
-        if (self.anchor is None) != (self.seconds is None):
-            raise ValueError(f"{ANCHOR} and {SECONDS} come together")
-        return self
 
 
 class FilesQuery(BaseModel):

@@ -16,13 +16,16 @@ HOLD = 100
 COST = 30
 
 
-def made(connection: Connection, tenant_id: str, priority: int = 0, key_id: str = "key_x") -> Batch:
+def made(
+    connection: Connection, tenant_id: str, priority: int = 0, *, retry_of: str | None = None
+) -> Batch:
     """A batch whose lines are about to be read."""
     chore_id = new_id("job")
     new = NewBatch(
-        id=new_id("batch"), tenant_id=tenant_id, key_id=key_id, app_id="tests", test=False,
-        endpoint="/v1/chat/completions", input_file_id=None, input_job_id=chore_id, retry_of=None,
-        completion_window="24h", priority=priority, metadata=None, ttl_s=None, chore_id=chore_id,
+        id=new_id("batch"), tenant_id=tenant_id, key_id="key_x", app_id="tests", test=False,
+        endpoint="/v1/chat/completions", input_file_id=None, input_job_id=chore_id,
+        retry_of=retry_of, completion_window="24h", priority=priority, metadata=None, ttl_s=None,
+        chore_id=chore_id,
     )  # fmt: skip
     store.create(connection, new)
     return store.take(connection, new.id, chore_id, 1)

@@ -1,6 +1,6 @@
 """The dispatcher over real books: windows, shares, ends, and money to the nano-dollar."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import psycopg
 import pytest
@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from app.batches import store
 from app.batches.dispatch import Dispatcher, Waits, shares
 from app.batches.flight import store as flights
+from app.batches.lines import told
 from app.batches.model import LineError, Superseded
-from app.db.connect import Connection, line_connection
+from app.db.connect import Connection
 from app.jobs import store as jobs
 from app.ledger.budgets import create_budget, get_budget
 from app.settings import Settings
@@ -36,12 +37,6 @@ WINDOW = 20
 @pytest.fixture
 def dispatcher(gevent_sockets: None, line_settings: Callable[..., Settings]) -> Dispatcher:
     return Dispatcher(line_settings(batch_window=WINDOW))
-
-
-@pytest.fixture
-def second(books: str) -> Iterator[Connection]:
-    with line_connection(books, "second") as opened:
-        yield opened
 
 
 def events(connection: Connection) -> list[tuple[str, str]]:
@@ -272,6 +267,25 @@ def test_a_batch_whose_window_is_over_keeps_what_is_finished(
     ended = now(connection, batch)
     assert (ended.status, ended.completed, ended.failed) == ("expired", 5, 15)
     assert funds(connection, mine) == (CREDIT - 5 * COST, 0)
+    assert_proven(connection)
+
+
+def test_lines_whose_batch_expires_are_ended_by_it_and_not_by_their_own_deadline(
+    connection: Connection, dispatcher: Dispatcher
+) -> None:
+    batch = started(connection, tenant(connection, CREDIT), 3)
+    connection.execute("UPDATE batch SET expires_at = now()")
+    assert len(flights.dispatch(connection, batch.id, 3)) == 3
+    [running] = jobs.claim(connection, "batch", "wrk_b", 1)
+    assert running.left_s > 30
+    # What upkeep would end, were it faster than the dispatcher.
+    assert jobs.overdue_jobs(connection, 10) == []
+    for _ in range(2):
+        dispatcher.round(connection)
+    lines = [told(one) for one in store.results(connection, batch.id, 0, 10)]
+    assert [(one["response"], one["error"]["code"]) for one in lines] == [
+        (None, "batch_expired")
+    ] * 3
     assert_proven(connection)
 
 

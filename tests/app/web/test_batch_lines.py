@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -71,3 +72,52 @@ def test_a_line_that_is_not_to_be_stored_is_forgotten_once_its_batch_has_ended(
     assert kept["response"]["status_code"] == 200
     [left] = told(caller.get(f"{at}/results?limit=1"))["data"]
     assert left["response"]["status_code"] == 410
+
+
+def test_a_line_that_is_cancelled_as_a_job_while_it_runs_tells_what_it_cost(
+    caller: Caller, serving: Desk, connection: Connection
+) -> None:
+    slow = body(metadata={"sim_tokens": "500", "sim_tokens_per_second": "2"})
+    made = told(caller.post(AT, {"requests": [{"custom_id": "a", "params": slow}]}))
+    until(lambda: connection.execute("SELECT FROM job WHERE batch_id IS NOT NULL").rowcount)
+    row = connection.execute("SELECT id FROM job WHERE batch_id IS NOT NULL").fetchone()
+    assert row is not None
+    until(lambda: row[0] in serving.running)
+    serving.cancel(row[0])
+    batch = ended(caller, made["id"])
+    [line] = lines_of(caller, batch["error_file_id"])
+    assert (line["response"]["status_code"], line["error"]) == (499, None)
+    assert line["response"]["body"]["error"]["code"] == "cancelled"
+    cost = line["response"]["body"]["usage"]["total_cost_usd"]
+    assert round(cost * 10**9) == batch["cost_nanos"] > 0
+
+
+def test_pages_of_results_are_bounded_by_bytes_and_lead_on(
+    caller: Caller, serving: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.batches.store.PAGE_BYTES", 1)
+    requests = [{"custom_id": f"q{n}", "params": body()} for n in range(3)]
+    batch = ended(caller, told(caller.post(AT, {"requests": requests}))["id"])
+    assert len(lines_of(caller, batch["output_file_id"])) == 3
+    at = f"{AT}/{batch['id']}/results"
+    assert len(caller.get(f"{at}?format=jsonl").data.splitlines()) == 3
+    page, found = told(caller.get(at)), []
+    while page["has_more"]:
+        found += [one["custom_id"] for one in page["data"]]
+        page = told(caller.get(f"{at}?after={page['last_id']}"))
+    assert found + [one["custom_id"] for one in page["data"]] == ["q0", "q1", "q2"]
+
+
+def test_images_come_as_base64_with_the_usage_of_their_door(caller: Caller, serving: Desk) -> None:
+    images = "/v1/images/generations"
+    params: dict[str, Any] = {"prompt": "moon", "n": 1}
+    asked = {"endpoint": images, "requests": [{"custom_id": "a", "params": params}]}
+    batch = ended(caller, told(caller.post(AT, asked))["id"])
+    [one] = lines_of(caller, batch["output_file_id"])
+    answer = one["response"]["body"]
+    assert answer["usage"]["input_tokens"] == answer["usage"]["prompt_tokens"]
+    assert [name for name in answer["data"][0] if name in ("b64_json", "url")] == ["b64_json"]
+    params["response_format"] = "url"
+    failed = ended(caller, told(caller.post(AT, asked))["id"])
+    [error] = failed["errors"]["data"]
+    assert (error["code"], error["param"]) == ("unsupported_parameter", "body.response_format")

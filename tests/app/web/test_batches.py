@@ -169,7 +169,10 @@ def test_a_batch_beyond_the_credit_fails_and_holds_nothing(
         ({"nonsense": 1}, "nonsense"),
         ({"output_expires_after": {"anchor": "created_at", "seconds": 1}},
          "output_expires_after.seconds"),
-        ({"input_file_id": None}, None),
+        ({"input_file_id": None}, "input_file_id"),
+        ({"endpoint": None}, "endpoint"),
+        ({"completion_window": None}, "completion_window"),
+        ({"requests": [{"custom_id": "a", "params": {}}]}, "requests"),
     ],
 )  # fmt: skip
 def test_what_is_refused_at_once_names_its_field(
@@ -178,6 +181,8 @@ def test_what_is_refused_at_once_names_its_field(
     asked = {"input_file_id": "file_x", "endpoint": CHAT, "completion_window": "24h"}
     answer = caller.post(AT, {**asked, **change})
     assert (answer.status_code, answer.get_json()["error"]["param"]) == (400, param)
+    missing = answer.get_json()["error"]["code"] == "missing_required_parameter"
+    assert missing == (None in change.values())
 
 
 def test_a_batch_may_wait_for_its_time_and_its_window_begins_then(
@@ -282,6 +287,45 @@ def test_failed_lines_are_tried_again_in_a_new_batch(
     assert_proven(connection)
 
 
+def test_lines_are_tried_again_once_and_then_by_a_retry_of_the_retry(
+    caller: Caller, serving: Desk
+) -> None:
+    first = ended(caller, batch_of(caller, jsonl(line("bad", failing("404"))))["id"])
+    at = f"{AT}/{first['id']}/retry"
+    second = told(caller.post(at, {}))
+    for _ in range(2):
+        refused = caller.post(at, {})
+        assert refused.status_code == 409
+        error = refused.get_json()["error"]
+        assert (error["code"], error["batch_id"]) == ("already_retried", second["id"])
+        ended(caller, second["id"])
+    third = told(caller.post(f"{AT}/{second['id']}/retry", {}))
+    assert ended(caller, third["id"])["request_counts"]["total"] == 1
+    told(caller.open(f"/v1/files/{first['input_file_id']}", "DELETE"))
+    gone = caller.post(f"{AT}/{third['id']}/retry", {})
+    assert (gone.status_code, gone.get_json()["error"]["param"]) == (400, "input_file_id")
+
+
+def test_a_retry_that_was_refused_stands_in_no_ones_way(
+    caller: Caller, serving: Desk, connection: Connection
+) -> None:
+    asked = {"requests": [{"custom_id": "bad", "params": failing("404")}]}
+    first = ended(caller, told(caller.post(AT, asked))["id"])
+    at = f"{AT}/{first['id']}/retry"
+    connection.execute("UPDATE account SET balance = 0 WHERE kind = 'wallet'")
+    assert ended(caller, told(caller.post(at, {}))["id"])["status"] == "failed"
+    connection.execute("UPDATE account SET balance = %s WHERE kind = 'wallet'", (CREDIT,))
+    assert ended(caller, told(caller.post(at, {}))["id"])["status"] == "completed"
+    row = connection.execute(
+        "SELECT input_job_id FROM batch WHERE id = %s", (first["id"],)
+    ).fetchone()
+    assert row is not None
+    connection.execute("UPDATE job SET request = '' WHERE id = %s", (row[0],))
+    connection.execute("DELETE FROM batch WHERE retry_of IS NOT NULL")
+    gone = caller.post(at, {})
+    assert (gone.status_code, gone.get_json()["error"]["param"]) == (400, "requests")
+
+
 def test_the_events_of_a_batch_tell_its_progress_and_its_end(caller: Caller, serving: Desk) -> None:
     slow = body(metadata={"sim_ttft_ms": "500"})
     made = told(caller.post(AT, {"requests": [{"custom_id": "a", "params": slow}]}))
@@ -291,6 +335,36 @@ def test_the_events_of_a_batch_tell_its_progress_and_its_end(caller: Caller, ser
     assert names[-1] == "event: completed"
     last = json.loads(frames[-1].split("\n")[2].removeprefix("data: "))
     assert last["request_counts"] == {"total": 1, "completed": 1, "failed": 0}
+
+
+def test_events_tell_nothing_that_time_alone_has_changed(
+    caller: Caller, serving: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.web.batches.TICK_S", 0.02)
+    slow = body(metadata={"sim_ttft_ms": "600"})
+    requests = [{"custom_id": "a", "params": body()}, {"custom_id": "b", "params": slow}]
+    made = told(caller.post(AT, {"requests": requests}))
+    frames = caller.get(f"{AT}/{made['id']}/events").text.strip().split("\n\n")
+    datas = [frame.split("\n")[2] for frame in frames if not frame.startswith(":")]
+    shown = [json.loads(data.removeprefix("data: ")) for data in datas]
+    for one in shown:
+        del one["progress"]["rate"], one["progress"]["estimated_end_at"]
+    told_once = [json.dumps(one) for one in shown]
+    assert len(told_once) == len(set(told_once)) >= 2
+
+
+def test_a_replay_does_not_look_at_the_file_or_the_time_again(
+    caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = upload(caller, jsonl(line("a", body())))
+    at = int(time.time()) - 30
+    asked = {"input_file_id": file, "endpoint": CHAT, "completion_window": "24h", "run_at": at}
+    first = caller.post(AT, asked, **{"Idempotency-Key": "k"})
+    told(caller.open(f"/v1/files/{file}", "DELETE"))
+    monkeypatch.setattr("app.jobs.planned.moments.PAST_S", 0.0)
+    second = caller.post(AT, asked, **{"Idempotency-Key": "k"})
+    assert told(first)["id"] == told(second)["id"]
+    assert caller.post(AT, asked).status_code == 400
 
 
 def test_the_same_idempotency_key_makes_one_batch(caller: Caller) -> None:

@@ -123,7 +123,6 @@ def test_an_empty_file_is_a_file(caller: Caller) -> None:
     [
         ({"purpose": "batches"}, "purpose"),
         ({"purpose": "batch_output"}, "purpose"),
-        ({"expires_after_anchor": "created_at"}, None),
         ({"expires_after_anchor": "now", "expires_after_seconds": "3600"}, "expires_after[anchor]"),
         ({"expires_after_anchor": "created_at", "expires_after_seconds": "3599"},
          "expires_after[seconds]"),
@@ -141,6 +140,19 @@ def test_a_wrong_field_is_named_and_nothing_is_kept(
         400, "unknown_parameter" if param == "colour" else None, param,
     )  # fmt: skip
     assert (rows(connection), lying(settings)) == ({}, [])
+
+
+@pytest.mark.parametrize(
+    ("fields", "missing"),
+    [
+        ({"expires_after_anchor": "created_at"}, "expires_after[seconds]"),
+        ({"expires_after_seconds": "3600"}, "expires_after[anchor]"),
+    ],
+)
+def test_of_half_an_expiry_the_other_half_is_named(
+    caller: Caller, fields: Any, missing: str
+) -> None:
+    assert refused(upload(caller, **fields)) == (400, "missing_required_parameter", missing)
 
 
 def test_fields_may_come_after_the_file_or_be_missing(

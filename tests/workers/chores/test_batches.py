@@ -1,15 +1,17 @@
 """The chores of batches, cut off at every step and begun anew by another attempt."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from app.batches import store
-from app.batches.dispatch import Dispatcher
+from app.batches.dispatch import READINGS, Dispatcher
 from app.batches.flight import store as flights
-from app.batches.model import FILES_KIND, READ_KIND, Batch, NewBatch
+from app.batches.model import FILES_KIND, READ_KIND, TURNS, Batch, NewBatch
 from app.db.connect import Connection
+from app.errors import Unavailable
 from app.files.service import Files
 from app.ids import new_id
 from app.jobs import store as jobs
@@ -187,6 +189,45 @@ def test_a_batch_whose_lines_cannot_be_read_fails(desk: Desk, connection: Connec
     assert_proven(connection)
 
 
+def test_lines_whose_storage_is_away_are_read_again_later_and_not_for_ever(
+    desk: Desk, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = tenant(connection, CREDIT)
+    batch, hopeless = reading(connection, mine, 2), reading(connection, mine, 1)
+    turns = READINGS * TURNS
+    connection.execute("UPDATE batch SET turn = %s WHERE id = %s", (turns, hopeless.id))
+    with monkeypatch.context() as patch:
+        patch.setattr(ReadBatch, "_input", away)
+        for job in jobs.claim(connection, "batch", "wrk_a", 2):
+            outcome = ReadBatch(desk._parts, job).run().outcome
+            assert outcome is not None
+            assert jobs.settle_group(connection, "wrk_a", [outcome]) == [True]
+    dispatcher = Dispatcher(desk.settings)
+    dispatcher.round(connection)
+    assert [now(connection, one).status for one in (batch, hopeless)] == ["validating", "failed"]
+    assert jobs.claim(connection, "batch", "wrk_a", 1) == []
+    monkeypatch.setattr("app.batches.dispatch.CHORE_RETRY_S", 0.0)
+    dispatcher.round(connection)
+    ReadBatch(desk._parts, claimed(connection, READ_KIND)).work()
+    started_late = now(connection, batch)
+    assert (started_late.status, started_late.total) == ("in_progress", 2)
+    assert started_late.finalizing_s is None
+    assert_proven(connection)
+
+
+def away(*_: Any) -> Any:
+    raise Unavailable("The storage of files does not answer.")
+
+
+def test_a_batch_whose_requests_were_deleted_says_so(desk: Desk, connection: Connection) -> None:
+    batch = reading(connection, tenant(connection, CREDIT), 1)
+    job = replace(claimed(connection, READ_KIND), request=json.dumps({"batch_id": batch.id}))
+    connection.execute("UPDATE job SET request = '' WHERE id = %s", (job.id,))
+    connection.execute("UPDATE batch SET input_job_id = 'job_before' WHERE id = %s", (batch.id,))
+    ReadBatch(desk._parts, job).work()
+    assert [error["code"] for error in now(connection, batch).errors or []] == ["input_deleted"]
+
+
 def test_files_that_cannot_be_written_are_tried_again_later(
     desk: Desk, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -196,7 +237,7 @@ def test_files_that_cannot_be_written_are_tried_again_later(
     dispatcher = Dispatcher(desk.settings)
     dispatcher.round(connection)
     assert now(connection, batch).chore_id == job.id
-    monkeypatch.setattr("app.batches.dispatch.FILES_RETRY_S", 0.0)
+    monkeypatch.setattr("app.batches.dispatch.CHORE_RETRY_S", 0.0)
     dispatcher.round(connection)
     WriteFiles(desk._parts, claimed(connection, FILES_KIND)).work()
     assert now(connection, batch).status == "completed"

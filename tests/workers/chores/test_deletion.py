@@ -19,6 +19,7 @@ from app.retention import store as retention
 from app.retention.model import LANE
 from app.retention.store import database_now
 from app.retention.sweep import sweep_content
+from tests.app.batches.parts import started
 from tests.app.events.parts import names
 from tests.app.line import admit, assert_proven, state, tenant
 from tests.app.retention.parts import SECRET, books_of, ended_jobs, with_content
@@ -256,3 +257,16 @@ def test_files_go_with_what_is_deleted_by_time_or_app(desk: Desk, connection: Co
         later = database_now(connection) + DAY
         assert deleted(desk, connection, mine, before=later)[1]["files_deleted"] == 1
         assert there() == {spared}
+
+
+def test_lines_that_wait_in_batches_are_called_off(desk: Desk, connection: Connection) -> None:
+    mine = tenant(connection)
+    batch = started(connection, mine, 3)
+    deleted(desk, connection, mine, job_ids=["job_none"])
+    deleted(desk, connection, mine, app_id="other")
+    assert connection.execute("SELECT FROM batch_line WHERE request <> ''").rowcount == 3
+    deleted(desk, connection, mine, app_id="tests")
+    assert connection.execute("SELECT FROM batch_line").rowcount == 0
+    rows = connection.execute("SELECT DISTINCT request FROM job WHERE batch_id = %s", (batch.id,))
+    assert rows.fetchall() == [("",)]
+    assert_proven(connection)
