@@ -129,7 +129,8 @@ class Settings(BaseSettings):
         "",
         pattern=r"^(https?://[^/?#]+(/[^?#]*)?)?$",
         description="where clients reach the web, such as `https://api.example.com`, for the "
-        "addresses of images and web chats; empty: where the request came in",
+        "addresses of images, web chats and cited documents; empty: where the request came in, and "
+        "of documents the path alone",
     )
 
     lease_seconds: PositiveFloat = Field(

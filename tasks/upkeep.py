@@ -15,6 +15,7 @@ from app.queue import Task
 from app.retention.sweep import sweep_content as sweep
 from app.settings import settings
 from app.telemetry import log
+from app.webhooks.sweeping.store import sweep as sweep_webhooks
 from workers.main import app
 
 
@@ -42,11 +43,13 @@ def mend_counters() -> None:
 @app.task(name=Task.SWEEP_CONTENT.value, ignore_result=True)  # type: ignore[untyped-decorator]
 def sweep_content() -> None:
     """Admits the jobs that delete content which is older than its tenant keeps it, and deletes what
-    ingests and deletions of lunes left behind."""
+    ingests and deletions of lunes left behind, and what is known of webhooks that old."""
     with connect(settings().postgres, "sweep") as connection:
         sweep_lunes(connection)
         admitted = sweep(connection, settings())
         dropped = drop_expired(connection)
+        told = sweep_webhooks(connection, settings().retention_days)
+    log("retention").info("webhook events deleted", count=told)
     log("retention").info("expired answers dropped", count=dropped)
     log("retention").info("content swept", count=len(admitted))
 

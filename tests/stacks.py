@@ -24,6 +24,9 @@ from tests.waiting import wait_for
 START_S = 120.0
 PORTS = range(10_000, 30_000)
 STOP_S = 45.0
+ROOT = Path(__file__).resolve().parents[1]
+CALENDAR = frozenset({"beat", "flower"})
+"""Processes that few tests have a use for; each takes two seconds of a processor to start."""
 
 
 def free_port() -> int:
@@ -42,6 +45,13 @@ def _is_free(port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+def without_calendar() -> str:
+    """The usual processes but for those of CALENDAR, as a Procfile."""
+    usual = (ROOT / "Procfile").read_text().replace(" deploy/", f" {ROOT}/deploy/")
+    lines = usual.splitlines(keepends=True)
+    return "".join(line for line in lines if line.partition(":")[0] not in CALENDAR)
 
 
 class Stack:

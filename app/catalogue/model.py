@@ -304,6 +304,14 @@ class Model:
         output = (max_tokens or self.spec.max_output) * choices
         return prompt * self._most_input + output * self._most_output
 
+    def tokens_within(self, nanos: int, request_bytes: int, choices: int) -> int | None:
+        """The most tokens that an answer may have for `hold` to be `nanos` at most, below 1 where
+        the prompt alone costs more; None where tokens of answers cost nothing."""
+        each = self._most_output * choices
+        if each == 0:
+            return None
+        return (nanos - (request_bytes + self._persona_bytes) * self._most_input) // each
+
     def hold_units(self, images: int, seconds: float) -> int:
         """The most that images and seconds of audio can cost on any route, in nano-dollars."""
         return max(self.price_of(route).units(images, seconds) for route in self.routes)

@@ -93,6 +93,23 @@ def known_price(provider: str, base_url: str, model: str, today: date) -> KnownP
     return None if found is None else _exact(*_by_time(found.prices, today))
 
 
+def vendor_of(model: str, today: date) -> tuple[str | None, KnownPrice | None]:
+    """Whose model goes by this name, as genai-prices names the vendor, and what it costs there on
+    the day `today`; None for what genai-prices does not know, or not in whole nano-dollars."""
+    from genai_prices.data_snapshot import get_snapshot
+
+    snapshot = get_snapshot()
+    try:
+        vendor = snapshot.find_provider(model, None, None)
+    except LookupError:
+        return None, None
+    found = vendor.find_model(model, all_providers=snapshot.providers)
+    try:
+        return vendor.id, None if found is None else _exact(*_by_time(found.prices, today))
+    except ValueError:
+        return vendor.id, None
+
+
 def _by_time(prices: Any, today: date) -> tuple[Any, list[Any]]:
     """The prices that hold all day, which are the last that have begun by `today`, and those that
     hold for some hours of a day."""

@@ -1,5 +1,6 @@
 """`moonpool jobs`: dead letters, listed and made again."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -8,11 +9,12 @@ import click
 from app.accounts.tenants import find_tenant
 from app.cli import options
 from app.cli.show import show_json, show_table
-from app.errors import MoonpoolError
+from app.errors import MoonpoolError, NotFound
+from app.ids import is_job_id
 from app.jobs import store
 from app.jobs.model import STATUS, Draft, JobFilter, JobRow
 from app.jobs.planned.moments import unix_seconds
-from app.jobs.retries.again import DEAD, draft_again, may_be_made_again
+from app.jobs.retries.again import DEAD, draft_again
 from app.jobs.retries.store import find_origin
 from app.jobs.service import refusal
 from app.queue import Bell
@@ -121,24 +123,34 @@ def retry(
     Exit codes: 0 all are made, 1 one was refused or there is no such tenant, 3 Postgres does not
     answer.
     """
-    wanted = _filter(tuple(set(status) & set(DEAD)), error_code, model, since, until)
+    found = _filter(tuple(set(status) & set(DEAD)), error_code, model, since, until)
+    wanted = replace(found, again="any" if force else "new")
     done: list[dict[str, Any]] = []
     with options.database() as connection:
         tenant_id = _tenant_id(connection, tenant)
         ids = list(dict.fromkeys(job_ids))
         if not ids:
             rows = store.list_jobs(connection, tenant_id, None, wanted, limit)
-            ids = [row.id for row in rows if may_be_made_again(row, force)]
-        for job_id in ids:
-            done.append(_again(connection, tenant_id, job_id, force))
+            ids = [row.id for row in rows]
+        try:
+            for job_id in ids:
+                done.append(_again(connection, tenant_id, job_id, force))
+        finally:
+            # Whatever ended it: those that were made are told and rung for.
+            made = _tell(done, as_json)
+    if made < len(done):
+        raise StackError(f"{len(done) - made} of {len(done)} jobs were not made again")
+
+
+def _tell(done: list[dict[str, Any]], as_json: bool) -> int:
+    """Rings for the jobs that were made, and shows what became of each; returns how many were."""
     made = [one["made"] for one in done if one["made"]]
     Bell(settings().redis).ring_now("background", made)
     if as_json:
         show_json(done)
     else:
         show_table(("job", "made", "refused"), [tuple(one.values()) for one in done])
-    if len(made) < len(done):
-        raise StackError(f"{len(done) - len(made)} of {len(done)} jobs were not made again")
+    return len(made)
 
 
 def _again(connection: "Connection", tenant_id: str, job_id: str, force: bool) -> dict[str, Any]:
@@ -154,9 +166,9 @@ def _again(connection: "Connection", tenant_id: str, job_id: str, force: bool) -
 
 
 def _draft(connection: "Connection", tenant_id: str, job_id: str, force: bool) -> Draft:
-    origin = find_origin(connection, job_id, tenant_id)
+    origin = find_origin(connection, job_id, tenant_id) if is_job_id(job_id) else None
     if origin is None:
-        raise StackError(f"the tenant has no job {job_id}")
+        raise NotFound(f"The tenant has no job {job_id}.")
     now = settings()
     draft = draft_again(
         origin, key_id=origin.key_id, deadline_s=now.total_timeout,

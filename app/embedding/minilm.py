@@ -38,6 +38,11 @@ class Embedder:
         self._home, self._model = home, model
         self._session: Session | None = None
 
+    def load(self) -> None:
+        """Loads the model, so that its first use need not."""
+        if self._session is None:
+            apart(self._loaded)
+
     def encode(self, texts: Sequence[str]) -> "NDArray[np.float32]":
         """The vector of each text, (texts, 384), each of length 1; of a model with a head, what it
         gives, (texts, its width). Of a text with more than 256 tokens the first 256 count."""

@@ -1,7 +1,7 @@
 """A job's states and the ways between them, and the records that pass along the job line."""
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from app.ids import new_id
 
@@ -13,6 +13,8 @@ Kind = Literal[
 ]  # fmt: skip
 """What an inference job answers with. All up to `message` are conversations: they are run, kept and
 told as chat completions, and their doors put them into their own form."""
+
+KINDS: frozenset[str] = frozenset(get_args(Kind))
 
 CONTEXT = ("routing", "emotion_state", "memory", "url_references", "web_chat", "debug")
 """What an answer tells, beside its choices, of what shaped it."""
@@ -29,7 +31,7 @@ END_STATES: frozenset[str] = frozenset({"completed", "failed", "cancelled", "exp
 TRANSITIONS: dict[str, frozenset[str]] = {
     "scheduled": frozenset({"queued", "cancelled"}),
     "queued": frozenset({"running", "cancelled", "expired"}),
-    "running": frozenset({"completed", "failed", "cancelled", "queued"}),
+    "running": frozenset({"completed", "failed", "cancelled", "queued", "scheduled"}),
     "completed": frozenset(),
     "failed": frozenset(),
     "cancelled": frozenset(),
@@ -194,18 +196,21 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class HandedBack:
-    """An attempt that ended without ending its job. `calls` is JSON; `owed` as in Outcome."""
+    """An attempt that ended without ending its job. `calls` is JSON; `owed` as in Outcome.
+    `later_s`: it found no place to begin at, and its job waits for so many seconds."""
 
     id: str
     attempt: int
     calls: str | None
     owed: dict[str, int] = field(default_factory=dict)
+    later_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class JobFilter:
     """Which jobs of a tenant, in any of `states` and admitted from `since_s` until before
-    `until_s`, in unix seconds. None: any."""
+    `until_s`, in unix seconds. None: any. `again`: only what may be made again: inference with its
+    content, but no lines of batches; `new`: and only what is not made again yet."""
 
     states: tuple[str, ...] | None = None
     error_code: str | None = None
@@ -213,6 +218,13 @@ class JobFilter:
     kind: str | None = None
     since_s: float | None = None
     until_s: float | None = None
+    again: Literal["new", "any"] | None = None
+
+    def kinds(self) -> list[str] | None:
+        """The kinds that are wanted, None for any."""
+        if self.again is None:
+            return None if self.kind is None else [self.kind]
+        return [kind for kind in KINDS if self.kind in (None, kind)]
 
 
 @dataclass(frozen=True, slots=True)

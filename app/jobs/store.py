@@ -213,16 +213,18 @@ def list_jobs(
         # Not as JSON: what a provider said may hold a zero byte, which Postgres refuses there.
         "AND (%(code)s::text IS NULL OR strpos(r.error, %(code)s) > 0) "
         "AND (%(model)s::text IS NULL OR j.model = %(model)s) "
-        "AND (%(kind)s::text IS NULL OR j.kind = %(kind)s) "
+        "AND (%(kinds)s::text[] IS NULL OR j.kind = ANY (%(kinds)s)) "
         "AND (%(since)s::float8 IS NULL OR j.created_at >= to_timestamp(%(since)s)) "
         "AND (%(until)s::float8 IS NULL OR j.created_at < to_timestamp(%(until)s)) "
+        "AND (%(again)s::text IS NULL OR (j.lane <> 'batch' AND j.forgotten_at IS NULL AND "
+        "(%(again)s = 'any' OR NOT EXISTS (SELECT FROM job AS a WHERE a.retry_of = j.id)))) "
         "AND (j.tenant_id, j.id) >= (%(tenant)s, %(first)s) "
         "ORDER BY j.tenant_id DESC, j.id DESC LIMIT %(limit)s",
         {"place": False, "tenant": tenant_id, "before": before or "job_~",
          "states": None if wanted.states is None else list(wanted.states),
          "code": None if code is None else f'"code":"{code}"',
-         "model": wanted.model, "kind": wanted.kind, "since": wanted.since_s,
-         "until": wanted.until_s, "limit": limit,
+         "model": wanted.model, "kinds": wanted.kinds(), "since": wanted.since_s,
+         "until": wanted.until_s, "limit": limit, "again": wanted.again,
          "first": first_id("job", (wanted.since_s or 0) - CLOCKS_APART_S)},
     )  # fmt: skip
     return [_job_row(row) for row in rows]

@@ -20,12 +20,14 @@ KEPT = 512
 @dataclass(frozen=True, slots=True)
 class Score:
     """One candidate. `cost` is its price in shares of the dearest candidate's, `score` is
-    `expected_error` + cost_weight * `cost`."""
+    `expected_error` + cost_weight * `cost`. `available`: it may be chosen; where another is, one
+    that is not does not count as the dearest, and its `cost` may be more than 1."""
 
     model: str
     expected_error: float
     cost: float
     score: float
+    available: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +73,13 @@ class Router:
         models: Collection[str] | None = None,
         cost_weight: float = 0.0,
         usd: Mapping[str, float] | None = None,
+        unavailable: Collection[str] = (),
     ) -> Decision:
         """The decision among `models`, or all of the profile. `cost_weight` is the expected error
         that the whole price of the dearest candidate is worth: with 0.1, a model that is free may
         err on one prompt in ten more. `usd` are prices that stand over the profile's, in any unit
         that all candidates share. Of equals the cheaper is chosen, then the first by name.
+        `unavailable`: those of `models` that are chosen only where all are.
 
         Raises InvalidRequest for a model without a profile and for a wrong weight, and as the
         embedder does.
@@ -91,7 +95,7 @@ class Router:
                 self._kept.popitem(last=False)
         else:
             self._kept.move_to_end(key)
-        return self._decision(place, candidates, cost_weight, usd or {}, cached)
+        return self._decision(place, candidates, cost_weight, usd or {}, unavailable, cached)
 
     def decide_unread(
         self,
@@ -99,12 +103,13 @@ class Router:
         models: Collection[str] | None = None,
         cost_weight: float = 0.0,
         usd: Mapping[str, float] | None = None,
+        unavailable: Collection[str] = (),
     ) -> Decision:
         """As `decide`, by the models' means alone, for a prompt that could not be read."""
         _check(cost_weight)
         means = dict(zip(self.profile.models, self.profile.means.tolist(), strict=True))
-        place = _Place((), means, None)
-        return self._decision(place, self._candidates(models), cost_weight, usd or {}, False)
+        place, candidates = _Place((), means, None), self._candidates(models)
+        return self._decision(place, candidates, cost_weight, usd or {}, unavailable, False)
 
     def _decision(
         self,
@@ -112,16 +117,19 @@ class Router:
         candidates: list[str],
         cost_weight: float,
         usd: Mapping[str, float],
+        unavailable: Collection[str],
         cached: bool,
     ) -> Decision:
         prices = {name: usd.get(name, self._usd[name]) for name in candidates}
-        dearest = max(prices.values())
+        rivals = [name for name in candidates if name not in unavailable] or candidates
+        dearest = max(prices[name] for name in rivals)
         scores = []
         for name in candidates:
             cost = prices[name] / dearest if dearest > 0 else 0.0
             error = place.expected[name]
-            scores.append(Score(name, error, cost, error + cost_weight * cost))
-        scores.sort(key=lambda one: (one.score, one.cost, one.model))
+            score = error + cost_weight * cost
+            scores.append(Score(name, error, cost, score, name not in unavailable))
+        scores.sort(key=lambda one: (not one.available, one.score, one.cost, one.model))
         best = scores[0]
         return Decision(
             best.model, best.expected_error, best.score, place.nearest,
@@ -155,15 +163,19 @@ def _check(cost_weight: float) -> None:
 
 def _reasoning(scores: list[Score], place: _Place, cost_weight: float) -> str:
     best = scores[0]
-    surest = min(scores, key=lambda one: one.expected_error)
+    rivals = [one for one in scores if one.available == best.available]
+    surest = min(rivals, key=lambda one: one.expected_error)
     near = "the prompt could not be read, all prompts count"
     if place.nearest is not None:
         near = f"nearest cluster {place.nearest} ({place.clusters[place.nearest]:.0%})"
     said = f"{near}: {best.model} is expected to err on {best.expected_error:.0%}"
     if surest.expected_error >= best.expected_error:
-        return f"{said}, the least of {len(scores)}"
-    return (
-        f"{said} at {best.cost:.0%} of the dearest price; {surest.model} would on "
-        f"{surest.expected_error:.0%} at {surest.cost:.0%}, which is not worth it at a cost weight "
-        f"of {cost_weight:g}"
-    )
+        said += f", the least of {len(rivals)}"
+    else:
+        said += (
+            f" at {best.cost:.0%} of the dearest price; {surest.model} would on "
+            f"{surest.expected_error:.0%} at {surest.cost:.0%}, which is not worth it at a cost "
+            f"weight of {cost_weight:g}"
+        )
+    absent = sorted(one.model for one in scores if not one.available)
+    return f"{said}; not available here: {', '.join(absent)}" if absent else said

@@ -8,19 +8,25 @@ import orjson
 
 from app.catalogue.model import Model
 from app.catalogue.tokens import BYTES_PER_TOKEN, estimate_tokens
-from app.errors import InvalidRequest, ModelNotFound
+from app.errors import Forbidden, InvalidRequest, ModelNotFound, MoonpoolError
 from app.money import usd_text
 from app.uniroute.model import AUTO
 from app.web.front import Front
 
 MODELS_MIN = 2
+NOT_HERE = "it is not configured here"
+NOT_BUILTIN = "a test key runs only builtin models"
+
+Named = Iterator[tuple[str, str, Model | None]]
+"""Models by the names that the catalogue finds them by again and by their ids; None for one that
+has a profile and cannot be called here."""
 
 
 @dataclass(slots=True)
 class Wanted:
     """What a request asks of whichever model is chosen. `models`: the only ones to choose from;
     `answer_tokens`: the most that the answer may have; `context_bytes`: what is put before the
-    messages; `test`: with a test key."""
+    messages; `test`: with a test key; `answered`: not only a decision is asked for."""
 
     request: dict[str, Any]
     fields: dict[str, Any]
@@ -29,16 +35,19 @@ class Wanted:
     answer_tokens: int | None = None
     context_bytes: int = 0
     test: bool = False
+    answered: bool = True
 
 
 @dataclass(slots=True)
 class Candidates:
     """`models` in the order of their names, by the names that the catalogue finds them by again;
-    `excluded`: why others are not among them. `routed`: the router chooses, since they have
+    `excluded`: why others are not among them. `unavailable`: models with profiles that cannot be
+    called here, and are judged all the same. `routed`: the router chooses, since they have
     profiles; else the catalogue's default model answers."""
 
     models: dict[str, Model] = field(default_factory=dict)
     excluded: dict[str, str] = field(default_factory=dict)
+    unavailable: list[str] = field(default_factory=list)
     routed: bool = True
 
     def afford(self, holds: dict[str, int], left: int) -> None:
@@ -55,69 +64,98 @@ class Candidates:
         return {
             "candidates": list(self.models),
             "excluded": [[name, reason] for name, reason in self.excluded.items()],
+            "unavailable": self.unavailable,
             "routed": self.routed,
         }
 
 
 def candidates(front: Front, wanted: Wanted) -> Candidates:
     """The models of the active profile, or of those that are named, that can do what is wanted.
-    Without any that is configured it is the catalogue's default model.
+    Without any that can be called it is the catalogue's default model; for a decision alone it is
+    none, if there are others to judge.
 
-    Raises ModelNotFound, and InvalidRequest for a model that cannot be chosen from and where none
-    is left.
+    Raises ModelNotFound, InvalidRequest for a model that cannot be chosen from and where none is
+    left, and Forbidden where a test key may run none of those that are named.
     """
     found = Candidates()
     prompt_tokens = estimate_tokens(_text(wanted.request)) + wanted.context_bytes // BYTES_PER_TOKEN
     lacks: list[InvalidRequest] = []
+    away: dict[str, str] = {}
     named = list(wanted.models) if wanted.models is not None else None
     provider = wanted.provider
-    for name, model in _named(front, named, provider) if named else _profiled(front, provider):
-        why = _unable(front, model, wanted) or _too_long(model, wanted, prompt_tokens)
-        if why is not None:
+    for name, own, model in _named(front, named, provider) if named else _profiled(front, provider):
+        if model is None:
+            away[own] = NOT_HERE
+        elif why := _unable(front, model, wanted) or _too_long(model, wanted, prompt_tokens):
             lacks.append(why)
-            found.excluded[model.id] = why.message
+            found.excluded[own] = why.message
         elif wanted.test and not model.builtin:
-            found.excluded[model.id] = "a test key runs only builtin models"
+            away[own] = NOT_BUILTIN
         else:
             found.models[name] = model
-    if found.models:
-        return found
-    if lacks:
+    if not found.models and lacks:
         raise InvalidRequest(
             f"No model is left to choose from: {'; '.join(found.excluded.values())}.",
             param=lacks[0].param, code=lacks[0].code,
         )  # fmt: skip
+    if found.models and wanted.answered:
+        told = away if named else {name: why for name, why in away.items() if why != NOT_HERE}
+        found.excluded |= told
+        return found
+    if named and wanted.answered:
+        raise _none_here(away)
+    found.unavailable = list(away)
+    if found.models or (found.unavailable and not wanted.answered):
+        return found
     return _default(front, wanted, found)
 
 
-def _profiled(front: Front, provider: str | None) -> Iterator[tuple[str, Model]]:
+def _profiled(front: Front, provider: str | None) -> Named:
     catalogue = front.catalogue
     for name in front.profiles.now():
         own = catalogue.models.get(name)
+        if own is None and provider is None:
+            yield name, name, None
         if own is None or own.stands_on is not None or own.spec.does != "chat":
             continue
         model = catalogue.find(name, provider)
         if model is not None:
-            yield f"{provider}/{name}" if provider else name, model
+            yield f"{provider}/{name}" if provider else name, name, model
 
 
-def _named(front: Front, names: list[str], provider: str | None) -> Iterator[tuple[str, Model]]:
+def _named(front: Front, names: list[str], provider: str | None) -> Named:
     """Those that a request names, each once."""
     known = front.profiles.now()
-    found: dict[str, tuple[str, Model]] = {}
+    found: dict[str, tuple[str, str, Model | None]] = {}
     for name in names:
         model = front.catalogue.find(name, provider)
         if model is None:
-            raise ModelNotFound(f"The model {name!r} does not exist here.", param="models")
+            if provider is not None or name not in known:
+                raise ModelNotFound(f"The model {name!r} does not exist here.", param="models")
+            found.setdefault(name, (name, name, None))
+            continue
         if model.id not in known or model.stands_on is not None or model.spec.does != "chat":
             raise InvalidRequest(
                 f"The model {name!r} has no routing profile; GET /v1/router/profiles lists those "
                 "that do.", param="models",
             )  # fmt: skip
-        found.setdefault(model.id, (f"{provider}/{model.id}" if provider else name, model))
+        at = f"{provider}/{model.id}" if provider else name
+        found.setdefault(model.id, (at, model.id, model))
     if len(found) < MODELS_MIN:
         raise InvalidRequest("models must name at least two models.", param="models")
     return iter([found[name] for name in sorted(found)])
+
+
+def _none_here(away: dict[str, str]) -> MoonpoolError:
+    """Why none of the models that a request names can answer."""
+    names = ", ".join(away)
+    if NOT_BUILTIN in away.values():
+        return Forbidden(f"{NOT_BUILTIN.capitalize()}; none of {names} is one.", param="models")
+    return ModelNotFound(
+        f"None of {names} can be called here: set the key of a provider that has them, such as "
+        "OPENAI_API_KEY, or write them into a catalogue (MOONPOOL_CATALOGUE). POST /v1/router with "
+        "execute: false judges them all the same.", param="models",
+    )  # fmt: skip
 
 
 def _default(front: Front, wanted: Wanted, found: Candidates) -> Candidates:

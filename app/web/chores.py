@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -11,6 +12,7 @@ from app.events.log import QUEUED
 from app.jobs.model import Draft, Lane, chore_draft
 from app.web.auth import caller
 from app.web.body import idempotency_key
+from app.web.delivery import forgetting
 from app.web.front import Front
 from app.web.limits import admit
 from app.web.present import answer_headers, job_object, urls
@@ -46,6 +48,19 @@ def run_chore(
         lane=lane, deadline_s=deadline_s, backlog=front.settings.backlog(lane),
     )  # fmt: skip
     draft.id = job_id or draft.id
+    return run_drafted(front, draft, path, body, head=head, waits=waits)
+
+
+def run_drafted(
+    front: Front,
+    draft: Draft,
+    path: str,
+    body: bytes,
+    *,
+    head: Head | None = None,
+    waits: bool = False,
+) -> Response:
+    """As `run_chore`, for a chore that its door has drafted."""
     draft.path, draft.idempotency_key = path, idempotency_key()
     if draft.idempotency_key is not None:
         draft.body_hash = hashlib.sha256(body).hexdigest()
@@ -65,7 +80,8 @@ def _answer(front: Front, draft: Draft, head: Head, waits: bool) -> Response:
     if waits or wait_s is not None:
         tail = front.tail(job_id, draft.tenant_id, QUEUED)
         tail.catch_up()
-        done = answer_when_done(front, tail, wait_s, False, request.environ)
+        forget = forgetting(front, replace(draft, id=job_id))
+        done = answer_when_done(front, tail, wait_s, False, request.environ, forget)
         if done is not None:
             told = {**head(job_id), **orjson.loads(done)}
             return Response(orjson.dumps(told), 200, headers, mimetype="application/json")

@@ -262,14 +262,15 @@ def routed(front: Front, asked: Asked) -> list[Model]:
             f"The model {AUTO!r} is for /v1/chat/completions, /v1/completions and /v1/router.",
             param="model",
         )
-    asked.prompt_bytes = len(asked.request)
+    asked.prompt_bytes = _size(asked.request)
     found, asked.request = choosable(front, asked)
     return list(found.models.values())
 
 
-def choosable(front: Front, asked: Asked) -> tuple[Candidates, str]:
-    """What the router may choose from, and the request that tells it to a worker. Raises as
-    `candidates` does, and InvalidRequest for what does not go with a choice."""
+def choosable(front: Front, asked: Asked, answered: bool = True) -> tuple[Candidates, str]:
+    """What the router may choose from, and the request that tells it to a worker; `answered`: the
+    choice is to answer. Raises as `candidates` does, and InvalidRequest for what does not go with
+    a choice."""
     if asked.fallbacks:
         raise InvalidRequest(
             f"fallbacks does not go with the model {AUTO!r}: the other candidates stand in; models "
@@ -279,7 +280,7 @@ def choosable(front: Front, asked: Asked) -> tuple[Candidates, str]:
     test = principal.mode == "test"
     wanted = Wanted(
         told, asked.fields, asked.models, asked.provider, asked.answer_tokens,
-        asked.context_bytes, test,
+        asked.context_bytes, test, answered,
     )  # fmt: skip
     found = candidates(front, wanted)
     if not test and len(found.models) > 1:
@@ -373,9 +374,19 @@ def most_cost(model: Model, asked: Asked) -> int:
     """The most that an answer of `model` can cost, in nano-dollars."""
     if asked.operation == "transcription":
         return model.hold_units(0, asked.seconds)
-    given = len(asked.request) if asked.prompt_bytes is None else asked.prompt_bytes
-    hold = model.hold(given + asked.context_bytes, asked.answer_tokens, asked.choices)
+    hold = model.hold(prompt_size(asked), asked.answer_tokens, asked.choices)
     return hold + model.hold_units(asked.images, 0) if asked.images else hold
+
+
+def prompt_size(asked: Asked) -> int:
+    """How much goes into the prompt of any model at most, but for its persona, as holds count."""
+    given = _size(asked.request) if asked.prompt_bytes is None else asked.prompt_bytes
+    return given + asked.context_bytes
+
+
+def _size(text: str) -> int:
+    """Its bytes in UTF-8; Python knows without looking whether a text is ASCII."""
+    return len(text) if text.isascii() else len(text.encode())
 
 
 def app_id_of(principal: Principal, environ: Environ) -> str:

@@ -10,7 +10,7 @@ from app.errors import InvalidRequest
 from app.events.log import QUEUED, Event, EventId, parse_id
 from app.ids import is_job_id
 from app.jobs.model import STATUS, JobFilter, JobRow
-from app.jobs.planned.moments import unix_seconds
+from app.jobs.planned.moments import moment_in_text
 from app.jobs.tail import Tail
 from app.web.attempts import attempt_object
 from app.web.auth import caller
@@ -24,7 +24,6 @@ from app.web.sse import PING_S, TICK_S, client_gone, stream_response
 CANCEL_WAIT_S = 1.5
 TEXT_MAX = 256
 _CODE = re.compile(r"[\w.-]{1,64}", re.ASCII)
-_NUMBER = re.compile(r"[0-9]{1,10}(\.[0-9]{1,6})?")
 
 
 def job_routes(front: Front) -> Blueprint:
@@ -127,7 +126,7 @@ def _moment(name: str) -> float | None:
     if text is None:
         return None
     try:
-        return float(text) if _NUMBER.fullmatch(text) else unix_seconds(text)
+        return moment_in_text(text)
     except ValueError as error:
         raise InvalidRequest(f"{name}: {error}.", param=name) from None
 

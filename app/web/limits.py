@@ -55,6 +55,14 @@ def admit(front: Front, draft: Draft) -> Admission:
     return admission
 
 
+def take_request(front: Front) -> None:
+    """Counts a request that makes no job among its caller's. Raises RateLimited."""
+    standing = front.limiter.take(Ask(caller().buckets, 0, "", None, False, 0.0))
+    g.standing = standing
+    if standing.refused is not None:
+        raise _refusal(standing)
+
+
 def _give_back(front: Front, ask: Ask, taken: Standing) -> None:
     front.limiter.give_back(ask, taken)
     # So that the headers tell how it stands now.

@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 from flask import Blueprint, Response, current_app, request
 
+from app.dialects.images import with_image_usage
 from app.errors import NotFound
 from app.jobs.model import JobRow
 from app.settings import Settings
@@ -58,12 +59,7 @@ def images_shown(stored: dict[str, Any], asked: str, tenant_id: str, job_id: str
         if form == "url":
             told.pop("b64_json", None)
         data.append(told)
-    usage = stored.get("usage") or {}
-    tokens = {
-        "input_tokens": usage.get("prompt_tokens", 0),
-        "output_tokens": usage.get("completion_tokens", 0),
-    }
-    return {**stored, "data": data, "usage": {**tokens, **usage}}
+    return with_image_usage({**stored, "data": data})
 
 
 def picture_routes(front: Front) -> Blueprint:

@@ -1,15 +1,16 @@
 """`/v1/jobs/{id}/retry`: jobs that failed for good, made again with holds of their own."""
 
 import hashlib
+from dataclasses import replace
 from typing import Any
 
 import orjson
 from flask import Blueprint, Response
 
-from app.errors import Forbidden, ModelNotFound, MoonpoolError, NotFound
+from app.errors import Forbidden, InvalidRequest, ModelNotFound, MoonpoolError, NotFound
 from app.ids import is_job_id
-from app.jobs.model import Draft, JobRow
-from app.jobs.retries.again import draft_again, may_be_made_again
+from app.jobs.model import Draft
+from app.jobs.retries.again import draft_again
 from app.jobs.retries.store import Origin, find_origin
 from app.web.auth import caller
 from app.web.body import idempotency_key, parsed, read_body
@@ -18,10 +19,7 @@ from app.web.front import Front
 from app.web.limits import admit
 from app.web.posting import answered, read_json
 from app.web.present import answer_headers, job_object, urls
-from app.web.schemas.retries import RETRIES_MAX, RetriesBody, RetryBody
-
-PAGES_MAX = 50
-"""How far a filter looks for jobs that are not made again yet."""
+from app.web.schemas.retries import RetriesBody, RetryBody
 
 
 def retry_routes(front: Front) -> Blueprint:
@@ -48,6 +46,7 @@ def retry_routes(front: Front) -> Blueprint:
     @routes.post("/retry")
     def retry_jobs() -> Response:
         wanted = read_json(front, RetriesBody)
+        _one_of_both(wanted)
         return answered(front, lambda: (202, _retried(front, wanted)))
 
     return routes
@@ -67,19 +66,23 @@ def _retried(front: Front, wanted: RetriesBody) -> dict[str, Any]:
     return {"object": "list", "data": made, "refused": refused}
 
 
+def _one_of_both(wanted: RetriesBody) -> None:
+    """Raises InvalidRequest for a body that names no jobs, or names them twice."""
+    if wanted.ids is None and wanted.filter is None:
+        raise InvalidRequest(
+            "ids is missing: name the jobs by ids or by a filter.", param="ids",
+            code="missing_required_parameter",
+        )  # fmt: skip
+    if wanted.ids is not None and wanted.filter is not None:
+        raise InvalidRequest("filter: name the jobs either by ids or by a filter.", param="filter")
+
+
 def _ids(front: Front, wanted: RetriesBody) -> list[str]:
-    if wanted.ids is not None:
-        return list(dict.fromkeys(wanted.ids))
-    assert wanted.filter is not None
-    which, last = wanted.filter.jobs(), None
-    found: list[JobRow] = []
-    for _ in range(PAGES_MAX):
-        rows = front.jobs.page(caller().tenant_id, last, which, RETRIES_MAX)
-        found += [row for row in rows if may_be_made_again(row, wanted.force)]
-        if len(rows) < RETRIES_MAX or len(found) >= wanted.limit:
-            break
-        last = rows[-1].id
-    return [row.id for row in found[: wanted.limit]]
+    if wanted.filter is None:
+        return list(dict.fromkeys(wanted.ids or ()))
+    which = replace(wanted.filter.jobs(), again="any" if wanted.force else "new")
+    rows = front.jobs.page(caller().tenant_id, None, which, wanted.limit)
+    return [row.id for row in rows]
 
 
 def _origin(front: Front, job_id: str) -> Origin:

@@ -1,22 +1,26 @@
 """`/v1/router`: chooses the model that answers best for its price, and has it answer."""
 
 import orjson
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 
 from app.db.connect import Connection
 from app.errors import InvalidRequest
+from app.jobs.model import chore_draft
 from app.uniroute.model import ANSWER_PREFIX, AUTO, DECISION_KIND
 from app.uniroute.shelf import shipped
 from app.uniroute.store import Version, active_version, versions
 from app.web.accounts import unix
+from app.web.auth import caller
 from app.web.body import read_request
 from app.web.chat import conversation, include_usage
-from app.web.chores import run_chore
+from app.web.chores import run_drafted
 from app.web.front import Front
-from app.web.inference import Asked, Shape, choosable, json_answer, respond
+from app.web.inference import Asked, Shape, app_id_of, choosable, json_answer, respond
 from app.web.openai_stream import Chunks
 from app.web.paging import json_answer as shown
+from app.web.planning import checked_plan
 from app.web.schemas.router import RouterRequest
+from app.web.waiting import asked_wait
 
 DECISION_DEADLINE_S = 60.0
 """The first decision of a worker process loads the model of embeddings."""
@@ -77,12 +81,22 @@ def router_routes(front: Front) -> Blueprint:
 
 
 def decided(front: Front, asked: Asked) -> Response:
-    """The decision alone, by a job that costs nothing."""
-    _, told = choosable(front, asked)
-    return run_chore(
-        front, DECISION_KIND, orjson.loads(told), asked.path, asked.body,
-        lane="interactive", deadline_s=DECISION_DEADLINE_S, waits=not asked.background,
+    """The decision alone, by a job that costs nothing and is kept as an answer's would be."""
+    _, told = choosable(front, asked, answered=False)
+    principal, environ = caller(), request.environ
+    draft = chore_draft(
+        DECISION_KIND, told, principal.tenant_id,
+        key_id=principal.key_id, app_id=app_id_of(principal, environ),
+        lane="interactive", deadline_s=DECISION_DEADLINE_S,
+        backlog=front.settings.backlog("interactive"),
     )  # fmt: skip
+    draft.store = asked.store
+    draft.metadata = orjson.dumps(asked.metadata).decode() if asked.metadata else None
+    if asked.plan is not None:
+        prefer = environ.get("HTTP_PREFER", "")
+        later = asked_wait(prefer) is None and (asked.background or "respond-async" in prefer)
+        draft.plan = checked_plan(front, asked.plan, asked.path, later)
+    return run_drafted(front, draft, asked.path, asked.body, waits=not asked.background)
 
 
 def version_object(one: Version) -> dict[str, object]:

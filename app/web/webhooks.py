@@ -199,6 +199,7 @@ def delivery_object(delivery: Delivery) -> dict[str, Any]:
         "url": delivery.url,
         "status": delivery.state,
         "attempts": delivery.attempts,
+        "attempt_list": delivery.attempt_list,
         "next_attempt_at": unix(delivery.next_at),
         "response_status": delivery.status,
         "error": delivery.error,

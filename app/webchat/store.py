@@ -106,10 +106,12 @@ def _read(text: str | None) -> object:
 def take_turn(
     connection: Connection, chat_id: str, number: int, job_id: str, key: str, hold: int
 ) -> tuple[Verdict, int]:
-    """Takes turn `number` for a job that may cost `hold`; the verdict and the turn's number.
+    """Takes turn `number` for a job that may cost `hold`; the verdict and the turn's number. It may
+    be taken anew for the same job, which was lost before its admission.
 
-    known: a turn came with this key before; busy: another has been taken, or its answer is still
-    to come; over: what was spent and the hold are more than the budget; ended: nobody may go on.
+    known: a turn came with this key before, and its job may be there; busy: another has been taken,
+    or its answer is still to come; over: what was spent and the hold are more than the budget;
+    ended: nobody may go on.
     Only one turn is ever open, so what is spent stands still meanwhile and the bound is exact.
     """
     with connection.transaction():
@@ -121,17 +123,23 @@ def take_turn(
         if chat is None:
             return "ended", 0
         same = connection.execute(
-            "SELECT ordinal FROM web_chat_turn WHERE web_chat_id = %s AND key = %s", (chat_id, key)
+            "SELECT t.ordinal, t.job_id = %s AND j.id IS NULL FROM web_chat_turn AS t "
+            "LEFT JOIN job AS j ON j.id = t.job_id WHERE t.web_chat_id = %s AND t.key = %s",
+            (job_id, chat_id, key),
         ).fetchone()
-        if same is not None:
+        if same is not None and not same[1]:
             return "known", same[0]
         last, spent = _standing(connection, chat_id)
-        if last != number - 1 or _is_open(connection, chat_id, chat[1]):
+        if same is not None and last != number:
+            return "busy", last
+        if same is None and (last != number - 1 or _is_open(connection, chat_id, chat[1])):
             return "busy", last
         if spent + hold > chat[0]:
             return "over", last
         connection.execute(
-            "INSERT INTO web_chat_turn (web_chat_id, ordinal, job_id, key) VALUES (%s, %s, %s, %s)",
+            "INSERT INTO web_chat_turn AS t (web_chat_id, ordinal, job_id, key) "
+            "VALUES (%s, %s, %s, %s) ON CONFLICT (web_chat_id, ordinal) "
+            "DO UPDATE SET created_at = now()",
             (chat_id, number, job_id, key),
         )
         return "taken", number
@@ -143,6 +151,11 @@ def known_turn(connection: Connection, chat_id: str, key: str) -> int | None:
         "SELECT ordinal FROM web_chat_turn WHERE web_chat_id = %s AND key = %s", (chat_id, key)
     ).fetchone()
     return row[0] if row else None
+
+
+def spent(connection: Connection, chat_id: str) -> int:
+    """What all turns of a web chat have cost, in nano-dollars."""
+    return _standing(connection, chat_id)[1]
 
 
 def _standing(connection: Connection, chat_id: str) -> tuple[int, int]:
@@ -170,22 +183,27 @@ def _is_open(connection: Connection, chat_id: str, first: str) -> bool:
 
 
 def give_turn_back(connection: Connection, chat_id: str, job_id: str) -> None:
-    """Undoes `take_turn` for a job that was not admitted."""
+    """Undoes `take_turn` for a job that was not admitted, nor by another request meanwhile."""
     connection.execute(
-        "DELETE FROM web_chat_turn WHERE web_chat_id = %s AND job_id = %s", (chat_id, job_id)
+        "DELETE FROM web_chat_turn AS t WHERE web_chat_id = %s AND job_id = %s "
+        "AND NOT EXISTS (SELECT FROM job AS j WHERE j.id = t.job_id)",
+        (chat_id, job_id),
     )
 
 
 def list_chats(
     connection: Connection, tenant_id: str, before: str | None, limit: int
 ) -> list[WebChat]:
-    """A tenant's web chats, newest first, those before the id `before`."""
+    """A tenant's web chats, newest first, those before the id `before`. One whose answer failed is
+    left out: its address was told to nobody."""
     rows = connection.execute(
         "SELECT w.id, w.tenant_id, w.key_id, w.job_id, w.budget, coalesce(sum(r.cost), 0)::bigint, "
         "count(t.ordinal), w.created_at, w.expires_at, w.revoked_at FROM web_chat AS w "
         "LEFT JOIN web_chat_turn AS t ON t.web_chat_id = w.id "
         "LEFT JOIN result AS r ON r.id = t.job_id "
-        "WHERE w.tenant_id = %s AND w.id < %s GROUP BY w.id ORDER BY w.id DESC LIMIT %s",
+        "WHERE w.tenant_id = %s AND w.id < %s AND NOT EXISTS (SELECT FROM result AS f "
+        "WHERE f.id = w.job_id AND f.state IN ('failed', 'expired')) "
+        "GROUP BY w.id ORDER BY w.id DESC LIMIT %s",
         (tenant_id, before or "wch_~", limit),
     )
     return [WebChat(*row) for row in rows]

@@ -3,9 +3,9 @@ https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-w
 
 import secrets
 from base64 import b64encode
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import orjson
 
@@ -41,6 +41,9 @@ SECRET_BYTES = 32
 RETRY_S = (5, 300, 1800, 7200, 18_000, 36_000, 50_400)
 """Seconds between attempts: the first rows of the example schedule of Standard Webhooks 1.0
 ("Deliverability and reliability"), 31 and a half hours in all."""
+
+ATTEMPTS_KEPT = 24
+"""Attempts of a delivery that are told of: those of three sendings, if it is replayed."""
 
 BREAKER_FAILURES = 5
 """Failures in a row from which an endpoint's deliveries wait."""
@@ -82,7 +85,8 @@ class Endpoint:
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """An event on its way to an endpoint, or to `url` in its place. `next_at`: the next attempt,
-    None once it has ended; `status`: HTTP's of the last attempt, None if there was no answer."""
+    None once it has ended; `status`: HTTP's of the last attempt, None if there was no answer;
+    `attempt_list`: what is known of each attempt, as JSON."""
 
     id: str
     event_id: str
@@ -95,6 +99,7 @@ class Delivery:
     created_at: datetime
     ended_at: datetime | None
     url: str | None = None
+    attempt_list: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

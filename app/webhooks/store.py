@@ -13,6 +13,7 @@ from app.db.connect import Connection
 from app.errors import Conflict
 from app.ids import new_id
 from app.webhooks.model import (
+    ATTEMPTS_KEPT,
     ENDPOINTS_MAX,
     JITTER,
     TEST_EVENT,
@@ -129,7 +130,7 @@ def delete_endpoint(
 
 _DELIVERIES: LiteralString = (
     "SELECT d.id, d.event_id, v.type, d.state, d.attempts, d.next_at, d.last_status, d.last_error, "
-    "d.created_at, d.ended_at, d.url "
+    "d.created_at, d.ended_at, d.url, d.attempt_list "
     "FROM webhook_delivery AS d JOIN webhook_event AS v ON v.id = d.event_id "
 )
 
@@ -308,24 +309,30 @@ def claim(connection: Connection, limit: int, lease_s: float) -> list[Parcel]:
 
 def record(connection: Connection, parcel: Parcel, outcome: Outcome) -> State | None:
     """Writes down how an attempt ended and returns the delivery's state; None if the claim was lost
-    before, and somebody else decides. After a 410 the endpoint is disabled, unless the address was
-    a job's own; after BREAKER_FAILURES failures in a row its deliveries wait."""
+    before, and somebody else decides. Of many attempts the last ATTEMPTS_KEPT are told of. After a
+    410 the endpoint is disabled, unless the address was a job's own; after BREAKER_FAILURES
+    failures in a row its deliveries wait."""
     wait = None if outcome.gone else wait_s(parcel.attempt - parcel.spent)
     state: State = "waiting" if wait else "dead"
     if outcome.delivered:
         state, wait = "delivered", None
     disables = outcome.gone and not parcel.own
+    told = {"attempt": parcel.attempt, "started_at": int(parcel.sent_at.timestamp()),
+            "response_status": outcome.status, "error": outcome.error}  # fmt: skip
     with connection.transaction():
         endpoint = connection.execute(
             "SELECT failures FROM webhook_endpoint WHERE id = %s FOR UPDATE", (parcel.endpoint_id,)
         ).fetchone()
         stands = connection.execute(
             "UPDATE webhook_delivery SET state = %(state)s, last_status = %(status)s, "
-            "last_error = %(error)s, ended_at = CASE WHEN %(state)s <> 'waiting' THEN now() END, "
+            "last_error = %(error)s, attempt_list = CASE WHEN jsonb_array_length(attempt_list) < "
+            "%(kept)s THEN attempt_list ELSE attempt_list - 0 END || %(told)s::jsonb, "
+            "ended_at = CASE WHEN %(state)s <> 'waiting' THEN now() END, "
             "next_at = now() + %(wait)s::float8 * (1 + %(jitter)s * (2 * random() - 1)) "
             "* interval '1 s' WHERE id = %(id)s AND attempts = %(attempt)s AND state = 'waiting'",
             {"state": state, "status": outcome.status, "error": outcome.error, "wait": wait,
-             "jitter": JITTER, "id": parcel.id, "attempt": parcel.attempt},
+             "jitter": JITTER, "id": parcel.id, "attempt": parcel.attempt, "kept": ATTEMPTS_KEPT,
+             "told": orjson.dumps(told).decode()},
         )  # fmt: skip
         if not stands.rowcount or endpoint is None:
             return None

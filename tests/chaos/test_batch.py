@@ -4,7 +4,7 @@ import pytest
 
 from tests.chaos.batch import drill
 
-pytestmark = [pytest.mark.chaos, pytest.mark.xdist_group("chaos")]
+pytestmark = [pytest.mark.chaos, pytest.mark.xdist_group("drills")]
 
 LINES = 300
 

@@ -4,7 +4,7 @@ import pytest
 
 from tests.chaos.outage import drill, table
 
-pytestmark = [pytest.mark.chaos, pytest.mark.xdist_group("chaos")]
+pytestmark = [pytest.mark.chaos, pytest.mark.xdist_group("drills")]
 
 PHASE_S = 1.5
 FAILURES_MAX = 10

@@ -9,7 +9,7 @@ from openai import OpenAI
 from tests.chaos.work import ONCE, transfers
 from tests.stacks import Stack
 
-pytestmark = [pytest.mark.chaos, pytest.mark.xdist_group("chaos")]
+pytestmark = [pytest.mark.chaos, pytest.mark.xdist_group("drills")]
 
 SLOW = {"sim_tokens": "60", "sim_tokens_per_second": "10"}
 

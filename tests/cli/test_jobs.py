@@ -8,11 +8,19 @@ import pytest
 from app.cli.main import main
 from app.db.connect import Connection
 from app.jobs import store
+from app.redis import Wire
 from app.settings import Settings, settings
-from tests.app.conftest import books, connection, line_database, line_settings
+from tests.app.conftest import (
+    books,
+    connection,
+    gevent_sockets,
+    line_database,
+    line_settings,
+    wire,
+)
 from tests.app.line import assert_proven, claim_one, outcome, running, tenant
 
-__all__ = ["books", "connection", "line_database", "line_settings"]
+__all__ = ["books", "connection", "gevent_sockets", "line_database", "line_settings", "wire"]
 
 
 @pytest.fixture
@@ -63,6 +71,30 @@ def test_dead_letters_are_listed_and_made_again(
     assert_proven(connection)
 
 
+def test_each_run_makes_the_next_ones_again(
+    here: Settings, connection: Connection, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = tenant(connection)
+    ids = [dead(connection, mine) for _ in range(3)]
+    told = []
+    for _ in range(3):
+        _, out, _ = run(capsys, "retry", "--tenant", mine, "--limit", "1", "--json")
+        told += [one["job_id"] for one in json.loads(out)]
+    assert told == ids[::-1]
+
+
+def test_an_id_that_is_none_stops_no_other(
+    here: Settings, connection: Connection, capsys: pytest.CaptureFixture[str], wire: Wire
+) -> None:
+    mine = tenant(connection)
+    ids = [dead(connection, mine) for _ in range(2)]
+    code, out, err = run(capsys, "retry", ids[0], "none", ids[1], "--tenant", mine, "--json")
+    told = [(one["job_id"], one["made"] is not None) for one in json.loads(out)]
+    assert told == [(ids[0], True), ("none", False), (ids[1], True)]
+    assert (code, "1 of 3" in err) == (1, True)
+    assert wire.call(("LLEN", "background")) == [1]
+
+
 def test_what_is_refused_is_told_and_ends_with_1(
     here: Settings, connection: Connection, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -73,7 +105,7 @@ def test_what_is_refused_is_told_and_ends_with_1(
     assert (code, "made again already" in out, "1 of 1" in err) == (1, True, True)
     assert run(capsys, "retry", job_id, "--tenant", mine, "--force")[0] == 0
     theirs = tenant(connection)
-    code, _, err = run(capsys, "retry", job_id, "--tenant", theirs)
-    assert (code, job_id in err) == (1, True)
+    code, out, _ = run(capsys, "retry", job_id, "--tenant", theirs)
+    assert (code, f"no job {job_id}" in out) == (1, True)
     assert run(capsys, "list", "--tenant", "nobody")[0] == 1
     assert run(capsys, "list", "--since", "soon")[0] == 2

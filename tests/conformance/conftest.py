@@ -1,30 +1,24 @@
 """Whole stacks, and the real OpenAI client pointed at one with nothing but two settings."""
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
 import httpx
 import pytest
 from openai import OpenAI
 
+from app.accounts.scopes import TENANT_SCOPES
+from app.accounts.store import create_key
+from app.accounts.tenants import create_tenant, find_tenant
+from app.db.connect import connect
+from app.ledger.store import add_credit
+from app.money import nanos_from_usd
+from tests.conformance.house import CATALOGUE, ENV, VENDORS, Played, Provider
+from tests.ears import listening
 from tests.issuer import AUDIENCE, Issuer, ec_key, rsa_key
-from tests.stacks import Stack
-
-SEEDS = """
-providers:
-  openai: {kind: sim}
-  groq: {kind: sim}
-  anthropic: {kind: sim}
-models:
-  gpt-4o-mini:
-    price: {input: 0.15, output: 0.60}
-    routes: [{provider: openai, model: a}, {provider: groq, model: b}]
-  gpt-4o: {price: {input: 2.5, output: 10}, routes: [{provider: openai, model: e}]}
-  gpt-4: {price: {input: 30, output: 60}, routes: [{provider: openai, model: c}]}
-  claude-3-haiku: {price: {input: 0.25, output: 1.25}, routes: [{provider: anthropic, model: d}]}
-"""
-"""What the pages of the documented APIs name, at the simulator."""
+from tests.stacks import Stack, without_calendar
 
 
 @pytest.fixture(scope="session")
@@ -54,17 +48,43 @@ def webs(issuer: Issuer) -> Iterator[Stack]:
         "MOONPOOL_JWT_ISSUERS": issuer.url,
         "MOONPOOL_JWT_AUDIENCES": AUDIENCE,
     }
-    with Stack(env) as stack:
+    with Stack(env, procfile=without_calendar()) as stack:
+        stack.await_ready()
         yield stack
 
 
 @pytest.fixture(scope="session")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A stack that has the models that the pages name."""
-    path: Path = tmp_path_factory.mktemp("seeds") / "catalogue.yaml"
-    path.write_text(SEEDS)
-    with Stack({"MOONPOOL_CATALOGUE": str(path)}) as stack:
-        yield stack
+def provider() -> Iterator[Provider]:
+    """The provider `local` of the house."""
+    with Provider() as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def played() -> Iterator[dict[str, Played]]:
+    """The house's vendors whose API is not OpenAI's."""
+    all_played = {name: Played(vendor) for name, vendor in VENDORS.items()}
+    yield all_played
+    for one in all_played.values():
+        one.server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def house(
+    provider: Provider, played: dict[str, Played], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
+    """A stack with providers that are played, and the models that the pages name."""
+    path: Path = tmp_path_factory.mktemp("house") / "catalogue.yaml"
+    local = f"http://127.0.0.1:{provider.server_address[1]}"
+    with listening() as ears:
+        urls = {name: vendor.url for name, vendor in played.items()}
+        path.write_text(CATALOGUE.format(ears=ears, local=local, **urls))
+        env = ENV | {"MOONPOOL_CATALOGUE": str(path)}
+        with Stack(env, procfile=without_calendar()) as stack:
+            stack.await_ready()
+            yield stack
 
 
 @pytest.fixture
@@ -87,18 +107,24 @@ def at_root(house: Stack, headers: dict[str, str]) -> httpx.Client:
     return httpx.Client(base_url=root, headers=headers, timeout=60, trust_env=False, verify=False)
 
 
-def tenant(stack: Stack, name: str, tier: str = "enterprise", *more: str) -> str:
-    """A tenant of a tier with credit; its key, made with the options `more`."""
-    assert stack.command("tenants", "create", name, "--tier", tier).returncode == 0
-    assert stack.command("credit", "add", "5", "--tenant", name).returncode == 0
-    return key_of(stack, name, *more)
+def tenant(stack: Stack, name: str, tier: str = "enterprise", **more: Any) -> str:
+    """A tenant of a tier with credit; its key, as `key_of` makes it. Not by commands, each of which
+    takes a second to start."""
+    with connect(stack.database_url) as connection:
+        tenant_id = create_tenant(connection, name, tier=tier)
+        add_credit(connection, tenant_id, nanos_from_usd("5"), "")
+    return key_of(stack, name, **more)
 
 
-def key_of(stack: Stack, name: str, *more: str) -> str:
-    """A further key of a tenant."""
-    made = stack.command("keys", "create", "--tenant", name, "--json", *more)
-    assert made.returncode == 0, made.stderr
-    return str(json.loads(made.stdout)["key"])
+def key_of(
+    stack: Stack, name: str, *, scopes: Iterable[str] = TENANT_SCOPES, rpm: int | None = None
+) -> str:
+    """A further key of a tenant; `rpm`: its requests per minute."""
+    with connect(stack.database_url) as connection:
+        tenant_id = find_tenant(connection, name)
+        assert tenant_id is not None
+        limits = (rpm, None, None)
+        return create_key(connection, tenant_id, "test", scopes=sorted(scopes), limits=limits).key
 
 
 def http(stack: Stack, key: str, header: str = "Authorization") -> httpx.Client:

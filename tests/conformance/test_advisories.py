@@ -175,7 +175,7 @@ def test_cve_2026_12772_a_revoked_key_is_refused_within_five_seconds_everywhere(
 
 
 def test_cve_2026_45339_both_headers_bear_the_same_restrictions(webs: Stack, key: str) -> None:
-    narrow = key_of(webs, "advised", "--scopes", "billing")
+    narrow = key_of(webs, "advised", scopes=("billing",))
     for header in HEADERS:
         with http(webs, narrow, header) as client:
             assert client.post("/chat/completions", json=QUICK).status_code == 403

@@ -1,8 +1,6 @@
 """openai-python at the doors for text completions, images and transcriptions of a whole stack."""
 
 import base64
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,32 +10,21 @@ from openai import OpenAI
 
 from tests.app.dialects.test_audio import wav
 from tests.conformance.conftest import http
-from tests.ears import SECONDS, listening, said
+from tests.ears import SECONDS, said
 from tests.stacks import Stack
 from tests.waiting import wait_for
 
-pytestmark = pytest.mark.xdist_group("doors")
+pytestmark = pytest.mark.xdist_group("house")
 
 PNG = b"\x89PNG\r\n\x1a\n"
 HELLO = wav(2)
 HEARD = said("hello.wav", HELLO)
-CATALOGUE = """
-defaults: {{transcription: whisper}}
-providers:
-  ears: {{kind: openai, base_url: "{url}"}}
-models:
-  whisper: {{does: transcription, price: {{minute: 0.006}}, routes: [{{provider: ears, model: w}}]}}
-"""
 
 
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+@pytest.fixture
+def stack(house: Stack) -> Stack:
     """A stack whose catalogue has a server of transcriptions."""
-    catalogue: Path = tmp_path_factory.mktemp("doors") / "catalogue.yaml"
-    with listening() as url:
-        catalogue.write_text(CATALOGUE.format(url=url))
-        with Stack({"MOONPOOL_CATALOGUE": str(catalogue)}) as running:
-            yield running
+    return house
 
 
 def paid(stack: Stack, job_id: str) -> float:

@@ -19,6 +19,8 @@ from app.web.json_guard import DEPTH_MAX
 from app.web.server import LINGER_S
 from tests.stacks import Stack
 
+pytestmark = pytest.mark.xdist_group("stack")
+
 MB = 1_000_000
 BODY_LIMIT = Settings.model_fields["body_limit"].default
 FLOODS = 6

@@ -1,13 +1,13 @@
 """Turns between tenants, and shedding at the door, on a stack with narrow lanes."""
 
-import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
 
-from tests.stacks import Stack
+from tests.conformance.conftest import http, tenant
+from tests.stacks import Stack, without_calendar
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.xdist_group("stack")
@@ -24,23 +24,19 @@ JOB = {
 @pytest.fixture(scope="module")
 def narrow() -> Iterator[Stack]:
     lanes = {"MOONPOOL_SLOTS_BACKGROUND": "4", "MOONPOOL_BACKLOG_INTERACTIVE": "10"}
-    with Stack(lanes) as stack:
+    with Stack(lanes, procfile=without_calendar()) as stack:
+        stack.await_ready()
         yield stack
 
 
-def tenant(stack: Stack, name: str) -> httpx.Client:
+def client_of(stack: Stack, name: str) -> httpx.Client:
     """A client of a tenant of its own, with credit."""
-    made = json.loads(stack.command("keys", "create", "--tenant", name, "--json").stdout)
-    assert stack.command("credit", "add", "5", "--tenant", name).returncode == 0
-    headers = {"Authorization": f"Bearer {made['key']}"}
-    return httpx.Client(
-        base_url=stack.base_url, headers=headers, timeout=60, trust_env=False, verify=False
-    )
+    return http(stack, tenant(stack, name))
 
 
 def test_a_thousand_waiting_jobs_do_not_hold_up_another_tenant(narrow: Stack) -> None:
     """With 4 slots, B's job is claimed after at most the 4 that run and one more of A's."""
-    with tenant(narrow, "a") as a, tenant(narrow, "b") as b:
+    with client_of(narrow, "a") as a, client_of(narrow, "b") as b:
 
         def submit(_: int) -> str:
             answer = a.post("/chat/completions", json=JOB)
@@ -61,7 +57,7 @@ def test_a_thousand_waiting_jobs_do_not_hold_up_another_tenant(narrow: Stack) ->
 
 def test_full_lane_sheds_and_drops_nothing_it_took(narrow: Stack) -> None:
     sync = {name: value for name, value in JOB.items() if name != "background"}
-    with tenant(narrow, "c") as c:
+    with client_of(narrow, "c") as c:
 
         def submit(_: int) -> httpx.Response:
             return c.post("/chat/completions", json=sync)

@@ -124,7 +124,7 @@ def test_a_tier_of_one_session_has_one_at_once_and_the_next_after_it(webs: Stack
 
 
 def test_a_key_of_its_own_limit_stands_within_its_tenant(webs: Stack) -> None:
-    key = tenant(webs, "narrow", "professional", "--requests-per-minute", "2")
+    key = tenant(webs, "narrow", "professional", rpm=2)
     with http(webs, key) as client:
         assert [ask(client).status_code for _ in range(3)] == [200, 200, 429]
         assert ask(client).headers["X-RateLimit-Limit"] == "2"

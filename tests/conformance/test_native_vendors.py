@@ -1,99 +1,24 @@
 """Providers whose API is not OpenAI's, behind a whole stack: the client speaks OpenAI's form, the
 vendor, played here, its own."""
 
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 import openai
 import pytest
 
+from tests.conformance.house import KEY, SAID, VENDORS, Played
 from tests.stacks import Stack
-from tests.workers.providers.vendors import vendors
-from tests.workers.providers.vendors.base import Request, Said, ToolSaid, UsageSaid, Vendor
+from tests.workers.providers.vendors.base import Said, ToolSaid
 
-pytestmark = pytest.mark.xdist_group("vendors")
+pytestmark = pytest.mark.xdist_group("house")
 
-CATALOGUE = """
-providers:
-  house-claude: {{kind: anthropic, base_url: "{claude}/v1", api_key_env: CLAUDE_TEST_KEY}}
-  house-gemini: {{kind: gemini, base_url: "{gemini}/v1beta", api_key_env: GEMINI_TEST_KEY}}
-models:
-  claude:
-    max_output: 777
-    without: [top_k]
-    price: {{input: 2, cached_input: 0.2, output: 10}}
-    routes: [{{provider: house-claude, model: their-model}}]
-  gemini:
-    price: {{input: 2, cached_input: 0.2, output: 10}}
-    routes: [{{provider: house-gemini, model: their-model}}]
-"""
-KEY = "key-of-the-platform"
-SAID = Said(thoughts=("Hm.",), usage=UsageSaid(prompt=1000, cached=400, completion=50, reasoning=9))
 COST_USD = 600 * 2e-6 + 400 * 0.2e-6 + 50 * 10e-6
 CALL = Said(texts=(), tools=(ToolSaid("toolu_1", "phase", ('{"at"', ':"now"}')),))
 
 
-class Played:
-    """A vendor at an address of its own, which says `said` and keeps what it heard."""
-
-    def __init__(self, vendor: Vendor) -> None:
-        played, self.vendor, self.said = self, vendor, SAID
-        self.requests: list[Request] = []
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
-                names = {name.lower(): value for name, value in self.headers.items()}
-                played.requests.append(Request("POST", self.path, names, body))
-                streamed = b'"stream":true' in body or "alt=sse" in self.path
-                said = played.said
-                answer = b"".join(vendor.frames(said)) if streamed else vendor.whole(said)
-                kind = "text/event-stream" if streamed else "application/json"
-                self.send_response(200)
-                self.send_header("Content-Type", kind)
-                self.send_header("Content-Length", str(len(answer)))
-                self.end_headers()
-                self.wfile.write(answer)
-
-            def log_message(self, *_: object) -> None: ...
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server.server_port}"
-
-
-BY_NAME = {vendor.name: vendor for vendor in vendors()}
-VENDORS = {"claude": BY_NAME["anthropic"], "gemini": BY_NAME["gemini"]}
-
-
-@pytest.fixture(scope="module")
-def played() -> Iterator[dict[str, Played]]:
-    all_played = {name: Played(vendor) for name, vendor in VENDORS.items()}
-    yield all_played
-    for one in all_played.values():
-        one.server.shutdown()
-
-
-@pytest.fixture(scope="module")
-def client(
-    played: dict[str, Played], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[openai.OpenAI]:
-    own = Path(tmp_path_factory.mktemp("catalogue")) / "own.yaml"
-    own.write_text(CATALOGUE.format(**{name: vendor.url for name, vendor in played.items()}))
-    env = {"MOONPOOL_CATALOGUE": str(own), "CLAUDE_TEST_KEY": KEY, "GEMINI_TEST_KEY": KEY}
-    with (
-        Stack(env) as stack,
-        openai.OpenAI(base_url=stack.base_url, api_key=stack.key, max_retries=0) as client,
-    ):
-        yield client
+@pytest.fixture
+def stack(house: Stack) -> Stack:
+    return house
 
 
 HELLO: list[Any] = [

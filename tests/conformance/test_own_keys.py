@@ -1,79 +1,25 @@
 """A tenant's own key for a provider, and answers from the cache, against a whole stack."""
 
-import json
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import httpx
 import pytest
-import yaml
 
 from app.db.connect import connect
 from tests.conformance.conftest import http, tenant
+from tests.conformance.house import Provider
 from tests.stacks import Stack
 from tests.waiting import wait_for
 
-pytestmark = pytest.mark.xdist_group("own_keys")
+pytestmark = pytest.mark.xdist_group("house")
 
 MODEL = "answering"
-SHARES = {"MOONPOOL_OWN_KEY_SHARE": "0.1", "MOONPOOL_CACHE_HIT_SHARE": "0.25"}
+BOTH = ("inference", "manage")
 
 
-class Provider(ThreadingHTTPServer):
-    """Speaks OpenAI's chat API; refuses the key `sk-bad`; `keys` are those it was called with."""
-
-    def __init__(self) -> None:
-        self.keys: list[str | None] = []
-        super().__init__(("127.0.0.1", 0), _Handler)
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        assert isinstance(self.server, Provider)
-        self.server.keys.append(self.headers["Authorization"])
-        refused = self.headers["Authorization"] == "Bearer sk-bad-0123456789"
-        usage = {"prompt_tokens": 1000, "completion_tokens": 10, "total_tokens": 1010}
-        message = {"role": "assistant", "content": f"answer {len(self.server.keys)}"}
-        choices = [{"index": 0, "message": message, "finish_reason": "stop"}]
-        told: Any = {"choices": choices, "usage": usage}
-        if refused:
-            told = {"error": {"message": "wrong key"}}
-        body = json.dumps(told).encode()
-        self.send_response(401 if refused else 200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Nothing is printed."""
-
-
-@pytest.fixture(scope="module")
-def provider() -> Iterator[Provider]:
-    with Provider() as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        yield server
-        server.shutdown()
-
-
-@pytest.fixture(scope="module")
-def stack(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    url = f"http://127.0.0.1:{provider.server_address[1]}/v1"
-    price = {"input": 1, "output": 2}
-    own = {
-        "providers": {"local": {"kind": "openai", "base_url": url, "api_key_env": "LOCAL_KEY"}},
-        "models": {MODEL: {"price": price, "routes": [{"provider": "local", "model": "theirs"}]}},
-    }
-    path: Path = tmp_path_factory.mktemp("catalogue") / "catalogue.yaml"
-    path.write_text(yaml.safe_dump(own))
-    with Stack({"MOONPOOL_CATALOGUE": str(path), "LOCAL_KEY": "sk-platform"} | SHARES) as running:
-        yield running
+@pytest.fixture
+def stack(house: Stack) -> Stack:
+    return house
 
 
 def ask(client: httpx.Client, text: str = "hi", **more: Any) -> httpx.Response:
@@ -86,7 +32,7 @@ def ask(client: httpx.Client, text: str = "hi", **more: Any) -> httpx.Response:
 def test_calls_are_made_with_the_tenants_own_key_and_cost_a_share_here(
     stack: Stack, provider: Provider
 ) -> None:
-    with http(stack, tenant(stack, "own", "enterprise", "--scopes", "inference,manage")) as client:
+    with http(stack, tenant(stack, "own", scopes=BOTH)) as client:
         assert ask(client, "before").json()["usage"]["total_cost_usd"] == 0.00102
         assert provider.keys[-1] == "Bearer sk-platform"
         brought = client.post(
@@ -111,7 +57,7 @@ def test_calls_are_made_with_the_tenants_own_key_and_cost_a_share_here(
 
 def test_a_refused_key_of_one_tenant_harms_no_other(stack: Stack, provider: Provider) -> None:
     with (
-        http(stack, tenant(stack, "bad", "enterprise", "--scopes", "inference,manage")) as bad,
+        http(stack, tenant(stack, "bad", scopes=BOTH)) as bad,
         http(stack, tenant(stack, "good")) as good,
     ):
         key = {"provider": "local", "api_key": "sk-bad-0123456789"}
@@ -124,7 +70,7 @@ def test_a_refused_key_of_one_tenant_harms_no_other(stack: Stack, provider: Prov
 
 
 def test_a_provider_that_takes_no_key_is_refused_by_name(stack: Stack) -> None:
-    with http(stack, tenant(stack, "none", "enterprise", "--scopes", "inference,manage")) as client:
+    with http(stack, tenant(stack, "none", scopes=BOTH)) as client:
         for name in ("simulator", "nowhere"):
             answer = client.post("/provider_keys", json={"provider": name, "api_key": "k"})
             assert answer.status_code == 400

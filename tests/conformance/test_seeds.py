@@ -16,7 +16,7 @@ from app.emotion.words import FEELINGS, STANCES, bands, sign
 from tests.conformance.conftest import at_root
 from tests.stacks import Stack
 
-pytestmark = pytest.mark.xdist_group("stack")
+pytestmark = pytest.mark.xdist_group("house")
 
 USAGE = (
     "prompt_tokens", "completion_tokens", "total_tokens", "input_cost_usd", "output_cost_usd",

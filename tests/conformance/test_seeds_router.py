@@ -1,11 +1,13 @@
 """Lunar's calls of the router, unchanged but for address and key, and the same through the SDK."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 from openai import OpenAI
 
+from tests.conformance.conftest import at_root
 from tests.conformance.test_seeds import USAGE, posted, streamed
 from tests.stacks import Stack
 
@@ -16,6 +18,44 @@ ROUTED = (
     "reasoning",
 )  # fmt: skip
 HAIKU = [{"role": "user", "content": "Write a haiku about programming"}]
+
+
+SEEDS = [
+    "gpt-4o", "gpt-4o-mini", "gpt-4-turbo", "gpt-3.5-turbo", "mistral-large-latest",
+    "mistral-small-latest",
+]  # fmt: skip
+
+
+@pytest.fixture
+def bare(stack: Stack) -> Iterator[httpx.Client]:
+    """A client of a stack without any key of a provider and any catalogue of its own."""
+    with at_root(stack, {"x-api-key": stack.key}) as client:
+        yield client
+
+
+def test_lunar_routes_and_answers_on_a_bare_stack(bare: httpx.Client) -> None:
+    told = posted(bare, "/v1/router", {"messages": HAIKU})
+    assert told["id"].startswith("router-")
+    routing = told["routing"]
+    assert [name for name in ROUTED if routing.get(name) is None] == []
+    assert 0 < routing["expected_error"] == routing["cost_adjusted_score"] < 1
+    assert routing["selected_model"] in SEEDS
+    assert told["model"] == routing["answered_model"]
+    assert told["choices"][0]["message"]["content"]
+    assert all(isinstance(told["usage"][name], int | float) for name in USAGE)
+
+
+def test_lunar_decides_on_a_bare_stack_among_the_models_that_it_names(bare: httpx.Client) -> None:
+    for models in (["gpt-4o", "gpt-4o-mini"], SEEDS):
+        asked = {"messages": HAIKU, "models": models, "cost_weight": 5, "execute": False}
+        told = posted(bare, "/v1/router", asked)
+        routing = told["routing"]
+        assert [name for name in ROUTED if routing.get(name) is None] == []
+        assert {one["model"]: one["available"] for one in routing["scores"]} == dict.fromkeys(
+            models, False
+        )
+    profiles = bare.get("/v1/router/profiles").json()
+    assert set(SEEDS) <= set(profiles["profiles"])
 
 
 def test_lunar_routes_and_answers(api_key: httpx.Client) -> None:

@@ -1,13 +1,18 @@
 """Which model answers a request that leaves it open: the router's choice, told in the answer."""
 
 import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from app.catalogue.model import Catalogue, Model
+from app.catalogue.prices import KnownPrice, vendor_of
 from app.db.reads import Reads
 from app.embedding.minilm import embedder
 from app.embedding.weights import ModelUnfit
+from app.money import NANOS
 from app.settings import Settings
 from app.telemetry import log
 from app.uniroute.shelf import Routers
@@ -21,13 +26,19 @@ DIGITS = 6
 SHARE_LEAST = 0.001
 """Clusters of which a prompt is less than this are not told."""
 
+BLENDED_TOKENS = 4
+"""How many tokens `Price.blended` is the price of; a profile has that of one."""
+
+Found = dict[str, tuple[str, Model]]
+"""Candidates by their ids in the catalogue, each with the name that the request has for it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """`model` is to answer, then `fallbacks` in their order, by names of the catalogue. `routing`
-    is what the answer tells of it."""
+    """`model` is to answer, then `fallbacks` in their order, by names of the catalogue; None where
+    all that was judged cannot be called here. `routing` is what the answer tells of it."""
 
-    model: Model
+    model: Model | None
     fallbacks: list[str]
     routing: dict[str, Any]
 
@@ -45,49 +56,117 @@ class Choices:
         self, settings: Settings, catalogue: Catalogue, reads: Reads, routing: Routing
     ) -> None:
         self._catalogue, self._routing = catalogue, routing
-        self._routers = Routers(reads, embedder(settings))
+        self._embedder = embedder(settings)
+        self._routers = Routers(reads, self._embedder)
+        self._vendors: dict[str, tuple[str | None, KnownPrice | None]] = {}
 
     def of(self, told: dict[str, Any], text: str, cost_weight: float) -> Choice | None:
         """The choice for a prompt among the candidates that `told` has, as the door found them;
-        None if none of them is in the catalogue. Broken routes are left out unless all are."""
+        None if there is nothing to choose from. Broken routes are left out unless all are. Of what
+        is unavailable none is chosen to answer: without another, the first candidate does."""
         excluded = dict(told["excluded"])
         found = {name: self._catalogue.find(name) for name in told["candidates"]}
         models = {model.id: (name, model) for name, model in found.items() if model is not None}
-        if not told["routed"]:
+        # A request that another version admitted may tell of none.
+        unavailable = told.get("unavailable") or []
+        if not told["routed"] and not unavailable:
             return _unrouted(models, excluded)
+        # One for all that follows: another profile may become active meanwhile.
         router = self.router()
-        for name in sorted(models.keys() - set(router.profile.models)):
-            excluded[name] = "it has no profile any more"
-        known = {name: one for name, one in models.items() if name not in excluded}
-        if not known:
+        left = self._fit(router, models, excluded) if told["routed"] else {}
+        unavailable = _profiled(router, unavailable)
+        if not left and not unavailable:
             return _unrouted(models, excluded)
-        well = {name: one for name, one in known.items() if self._well(one[1])}
-        if well:
-            excluded |= dict.fromkeys(sorted(known.keys() - well.keys()), "its routes are failing")
-        left = well or known
-        began = time.perf_counter()
-        made = self.decide(router, text, {name: one[1] for name, one in left.items()}, cost_weight)
-        took_ms = round((time.perf_counter() - began) * 1000, 3)
-        ordered = [left[score.model] for score in made.scores]
-        routing = {**_decided(made, ordered[0][1]), "excluded": _reasons(excluded)}
-        routing |= {"profile": made.profile, "decision_ms": took_ms, "cached": made.cached}
-        return Choice(ordered[0][1], [name for name, _ in ordered[1:]], routing)
+        routing = self._judged(router, text, left, unavailable, cost_weight)
+        routing["excluded"] = _reasons(excluded)
+        if left:
+            order = [left[one["model"]] for one in routing["scores"] if one["available"]]
+        else:
+            order = list(models.values())
+        if not order:
+            return Choice(None, [], routing)
+        if not left:
+            routing["reasoning"] += f"; {order[0][1].id} answers"
+        return Choice(order[0][1], [name for name, _ in order[1:]], routing)
 
     def router(self) -> "Router":
         """The router of the active profile."""
         return self._routers.now()
 
     def decide(
-        self, router: "Router", text: str, models: dict[str, Model], cost_weight: float = 0.0
+        self,
+        router: "Router",
+        text: str,
+        models: dict[str, Model],
+        cost_weight: float = 0.0,
+        unavailable: Mapping[str, float] | None = None,
     ) -> "Decision":
-        """The decision among models at the prices that a customer pays for them. One whose prompt
-        cannot be read, since there is no model of embeddings, is made by the models' means."""
-        usd = {name: float(model.price_of().blended) for name, model in models.items()}
+        """The decision among models at the prices that a customer pays for them, and those that are
+        `unavailable`, at these. One whose prompt cannot be read, since there is no model of
+        embeddings, is made by the models' means."""
+        absent = unavailable or {}
+        own = {name: float(model.price_of().blended) for name, model in models.items()}
+        usd = {**own, **absent}
+        asked: dict[str, Any] = {
+            "models": usd, "cost_weight": cost_weight, "usd": usd, "unavailable": absent,
+        }  # fmt: skip
         try:
-            return router.decide(text, models=models, cost_weight=cost_weight, usd=usd)
+            return router.decide(text, **asked)
         except (ModelUnfit, OSError) as error:
             log("router").warning("prompt not read", error=str(error))
-            return router.decide_unread(models=models, cost_weight=cost_weight, usd=usd)
+            return router.decide_unread(**asked)
+
+    def _judged(
+        self,
+        router: "Router",
+        text: str,
+        left: Found,
+        unavailable: list[str],
+        cost_weight: float,
+    ) -> dict[str, Any]:
+        """The decision among what is left and what is not available, as answers tell it."""
+        absent = {name: self._price_elsewhere(router, name) for name in unavailable}
+        # Before the clock starts; what cannot be loaded is told where it is used.
+        with suppress(ModelUnfit, OSError):
+            self._embedder.load()
+        began = time.perf_counter()
+        models = {name: model for name, (_, model) in left.items()}
+        made = self.decide(router, text, models, cost_weight, absent)
+        took_ms = round((time.perf_counter() - began) * 1000, 3)
+        provider = _provider(models[made.model]) if models else self._provider_elsewhere(made.model)
+        return {
+            **_decided(made, provider),
+            "profile": made.profile, "decision_ms": took_ms, "cached": made.cached,
+        }  # fmt: skip
+
+    def _fit(self, router: "Router", models: Found, excluded: dict[str, str]) -> Found:
+        """Those that may be chosen; notes why others may not."""
+        known = {name: models[name] for name in _profiled(router, models)}
+        for name in sorted(models.keys() - known.keys()):
+            excluded[name] = "it has no profile any more"
+        well = {name: one for name, one in known.items() if self._well(one[1])}
+        if well:
+            excluded |= dict.fromkeys(sorted(known.keys() - well.keys()), "its routes are failing")
+        return well or known
+
+    def _price_elsewhere(self, router: "Router", name: str) -> float:
+        """What a model that cannot be called here costs, as `Price.blended` has it: by the
+        catalogue, by genai-prices, or else by the profile."""
+        model = self._catalogue.models.get(name)
+        price = model.price_of() if model is not None else self._vendor(name)[1]
+        if price is not None:
+            return float(price.blended)
+        profile = router.profile
+        return float(profile.usd[profile.models.index(name)]) * BLENDED_TOKENS * NANOS
+
+    def _provider_elsewhere(self, name: str) -> str | None:
+        model = self._catalogue.models.get(name)
+        return _provider(model) if model is not None else self._vendor(name)[0]
+
+    def _vendor(self, name: str) -> tuple[str | None, KnownPrice | None]:
+        if name not in self._vendors:
+            self._vendors[name] = vendor_of(name, datetime.now(UTC).date())
+        return self._vendors[name]
 
     def _well(self, model: Model) -> bool:
         """Whether a route of it may be called, now or once it has room."""
@@ -96,11 +175,16 @@ class Choices:
         return any(skip in (None, "busy") for skip in skips)
 
 
-def _decided(made: "Decision", model: Model) -> dict[str, Any]:
+def _profiled(router: "Router", names: Iterable[str]) -> list[str]:
+    """Those of `names` that the router's profile knows."""
+    return [name for name in names if name in router.profile.models]
+
+
+def _decided(made: "Decision", provider: str | None) -> dict[str, Any]:
     shares = sorted(enumerate(made.clusters), key=lambda one: -one[1])
     return {
         "selected_model": made.model,
-        "selected_provider": _provider(model),
+        "selected_provider": provider,
         "expected_error": round(made.expected_error, DIGITS),
         "cost_adjusted_score": round(made.cost_adjusted_score, DIGITS),
         "cluster_id": made.cluster_id,
@@ -111,6 +195,7 @@ def _decided(made: "Decision", model: Model) -> dict[str, Any]:
                 "expected_error": round(one.expected_error, DIGITS),
                 "cost": round(one.cost, DIGITS),
                 "score": round(one.score, DIGITS),
+                "available": one.available,
             }
             for one in made.scores
         ],
@@ -118,7 +203,7 @@ def _decided(made: "Decision", model: Model) -> dict[str, Any]:
     }
 
 
-def _unrouted(models: dict[str, tuple[str, Model]], excluded: dict[str, str]) -> Choice | None:
+def _unrouted(models: Found, excluded: dict[str, str]) -> Choice | None:
     """The first of them, without a decision."""
     if not models:
         return None
@@ -129,7 +214,7 @@ def _unrouted(models: dict[str, tuple[str, Model]], excluded: dict[str, str]) ->
         "expected_error": None,
         "cost_adjusted_score": None,
         "cluster_id": None,
-        "reasoning": f"no model with a routing profile is configured; {model.id} answers",
+        "reasoning": f"there is no model with a routing profile to judge; {model.id} answers",
         "scores": [],
         "clusters": {},
         "excluded": _reasons(excluded),

@@ -141,7 +141,8 @@ class Contexts:
         if options.get("include_references"):
             context.told["url_references"] = None if found is None else []
             if found is not None:
-                context.references = References([source_of(one) for one in found])
+                base = self._settings.public_url.rstrip("/")
+                context.references = References([source_of(one, base) for one in found])
 
     def _found(self, job: Claimed, names: Sequence[str], text: str) -> list[Found]:
         shelves = self._finder.shelves(job.tenant_id, names) if names else []

@@ -20,6 +20,7 @@ from app.events.publish import JobLog, Publisher
 from app.ids import new_id
 from app.jobs import store
 from app.jobs.model import Claimed, HandedBack, Outcome
+from app.jobs.planned import store as planned
 from app.queue import Bell
 from app.settings import Settings
 from app.telemetry import log
@@ -207,7 +208,7 @@ class Desk:
                 attempt.tell(ended.outcome)
         elif ended.handed_back != "lost" or any(ended.owed.values()):
             # One that is lost is no longer ours to hand back, but what it called is still owed.
-            back = HandedBack(job.id, job.attempt, ended.calls, ended.owed)
+            back = HandedBack(job.id, job.attempt, ended.calls, ended.owed, ended.later_s)
             item = (back, ended.handed_back)
             lane = self._until_committed(self._returns, item, None)
             if lane is not None:
@@ -252,7 +253,12 @@ class Desk:
 
 
 def _requeue_group(connection: Connection, items: list[tuple[HandedBack, str]]) -> list[str | None]:
+    """Hands jobs back; for each its lane, if it waits there at once."""
     lanes: dict[str, str] = {}
-    for outcome in {how for _, how in items}:
-        lanes.update(store.requeue(connection, [b for b, how in items if how == outcome], outcome))
+    later = [back for back, _ in items if back.later_s is not None]
+    if later:
+        planned.postpone(connection, later)
+    now = [(back, how) for back, how in items if back.later_s is None]
+    for outcome in {how for _, how in now}:
+        lanes.update(store.requeue(connection, [b for b, how in now if how == outcome], outcome))
     return [lanes.get(back.id) for back, _ in items]

@@ -66,12 +66,14 @@ class Parts:
 
 @dataclass(slots=True)
 class Ended:
-    """How an attempt ended: an outcome to settle, or one of 'interrupted', 'released', 'lost'."""
+    """How an attempt ended: an outcome to settle, or one of 'interrupted', 'released', 'lost'. With
+    `later_s` it had not begun, and is to be claimed again after so many seconds."""
 
     outcome: Outcome | None
     handed_back: str = ""
     calls: str = "[]"
     owed: dict[str, int] = field(default_factory=dict)
+    later_s: float | None = None
 
 
 class Attempt:

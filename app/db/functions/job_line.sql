@@ -200,7 +200,8 @@ BEGIN
 END $$;
 
 -- Claims up to `wanted` jobs of a lane for a worker process, those whose turn it is. The attempt
--- number that it gives out fences all that follows.
+-- number that it gives out fences all that follows. A job past its `not_after` is not begun; one that
+-- began in time, and was handed back, goes on.
 CREATE FUNCTION claim(the_lane text, the_owner text, wanted int)
 RETURNS TABLE (id text, attempt int, strikes int, tenant_id text, kind text, door text, model text,
                request text, hold bigint, created_s float8, age_ms float8, left_s float8,
@@ -213,6 +214,7 @@ DECLARE
 BEGIN
     WITH next AS (
         SELECT id FROM open_job WHERE lane = the_lane AND state = 'queued'
+        AND (not_after IS NULL OR not_after >= now() OR attempt > 0)
         ORDER BY start_tag, id LIMIT wanted FOR UPDATE SKIP LOCKED
     ), won AS (
         UPDATE open_job AS o

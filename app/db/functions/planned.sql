@@ -7,7 +7,7 @@ DECLARE
 BEGIN
     FOR old IN SELECT oid::regprocedure FROM pg_proc
                WHERE pronamespace = current_schema()::regnamespace
-                 AND proname IN ('arrange', 'due', 'retried', 'tell_ends') LOOP
+                 AND proname IN ('arrange', 'due', 'postpone', 'retried', 'tell_ends') LOOP
         EXECUTE 'DROP FUNCTION ' || old;
     END LOOP;
 END $$;
@@ -66,6 +66,17 @@ BEGIN
         RETURN QUERY SELECT m.id, the_lane FROM unnest(mine) AS m (id);
     END LOOP;
 END $$;
+
+-- Takes running jobs out of their lanes for so many seconds. They found no place to begin at, so that
+-- nothing is told of the attempt, and one that never began has not started.
+CREATE FUNCTION postpone(ids text[], attempts int[], seconds float8[]) RETURNS void LANGUAGE sql AS $$
+    UPDATE open_job AS o
+    SET state = 'scheduled', owner = NULL, run_at = now() + g.later * interval '1 second',
+        started_at = CASE WHEN EXISTS (SELECT FROM attempt AS a WHERE a.job_id = o.id)
+                     THEN o.started_at END
+    FROM unnest(ids, attempts, seconds) AS g (id, attempt, later)
+    WHERE o.id = g.id AND o.attempt = g.attempt AND o.state = 'running'
+$$;
 
 -- For each job that is to be made again: the id of the job that is already made again out of it and
 -- waits, runs or has completed, if there is one. A request that an Idempotency-Key stands for is not

@@ -1,5 +1,6 @@
 """When a job is to run: moments as clients write them, and the bounds between which they lie."""
 
+import re
 import time
 from contextlib import suppress
 from datetime import datetime
@@ -14,6 +15,8 @@ LAST_S = 9_999_999_999.0
 
 AHEAD_S = 30 * 86_400.0
 """How far ahead a job can be planned; its hold stands all the while."""
+
+_NUMBER = re.compile(r"[0-9]{1,10}(\.[0-9]{1,6})?")
 
 
 def unix_seconds(value: object) -> float:
@@ -32,6 +35,14 @@ def unix_seconds(value: object) -> float:
         "write unix seconds, or a date and time by ISO 8601 with its offset from UTC, such as "
         "2026-01-31T06:00:00Z"
     )
+
+
+def moment_in_text(value: object) -> float:
+    """As `unix_seconds`, where all are texts and a number is one too: in a query or a form. Raises
+    ValueError."""
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        return unix_seconds(float(value))
+    return unix_seconds(value)
 
 
 def check_moments(run_at_s: float | None, not_after_s: float | None) -> None:

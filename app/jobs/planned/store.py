@@ -1,7 +1,7 @@
 """Jobs with a plan in Postgres: admitted with what it says, put into their lanes at their time."""
 
 from app.db.connect import Connection
-from app.jobs.model import Draft
+from app.jobs.model import Draft, HandedBack
 
 
 def arrange(connection: Connection, drafts: list[Draft]) -> None:
@@ -48,10 +48,18 @@ def due(connection: Connection, limit: int) -> list[tuple[str, str]]:
     return [(row[0], row[1]) for row in rows]
 
 
+def postpone(connection: Connection, back: list[HandedBack]) -> None:
+    """Schedules running jobs anew that found no place to begin at, each after its `later_s`."""
+    connection.execute(
+        "SELECT postpone(%b::text[], %b::int[], %b::float8[])",
+        ([b.id for b in back], [b.attempt for b in back], [b.later_s for b in back]),
+    )
+
+
 def belated_jobs(connection: Connection, limit: int) -> list[str]:
-    """Queued jobs that are no longer to be begun."""
+    """Queued jobs that are no longer to be begun; `claim` passes over them."""
     rows = connection.execute(
-        "SELECT id FROM open_job WHERE not_after < now() AND state = 'queued' "
+        "SELECT id FROM open_job WHERE not_after < now() AND state = 'queued' AND attempt = 0 "
         "ORDER BY not_after LIMIT %s",
         (limit,),
     )

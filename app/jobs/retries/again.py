@@ -1,21 +1,12 @@
 """Dead letters made again: a job that failed for good, as a new job with a hold of its own."""
 
-from typing import get_args
-
 from app.errors import Conflict, Gone
 from app.ids import new_id
-from app.jobs.model import STATUS, Draft, JobRow, Kind, Plan
+from app.jobs.model import KINDS, STATUS, Draft, Plan
 from app.jobs.retries.store import Origin
 
 DEAD = ("failed", "expired", "cancelled")
 """The ends of jobs that may be made again."""
-
-KINDS: frozenset[str] = frozenset(get_args(Kind))
-
-
-def may_be_made_again(row: JobRow, force: bool) -> bool:
-    """Whether a dead job that a filter found is one to make again."""
-    return row.lane != "batch" and row.forgotten_s is None and (force or row.retried_by is None)
 
 
 def unless_alive(origin: Origin) -> None:

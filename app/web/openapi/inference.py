@@ -135,7 +135,7 @@ class Routing(Told):
     """What the router chose, what it weighed, and who answered. `routing` of a completion."""
 
     selected_model: str
-    selected_provider: str
+    selected_provider: str | None
     expected_error: float | None
     cost_adjusted_score: float | None
     cluster_id: int | None

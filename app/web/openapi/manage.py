@@ -145,6 +145,15 @@ class Endpoint(Told):
     signing_secret: str = ""
 
 
+class DeliveryAttempt(Told):
+    """How an attempt of a delivery ended: an HTTP status, or none and an error."""
+
+    attempt: int
+    started_at: int
+    response_status: int | None
+    error: str | None
+
+
 class Delivery(Told):
     """An event on its way to an endpoint."""
 
@@ -155,6 +164,7 @@ class Delivery(Told):
     url: str | None
     status: Literal["waiting", "delivered", "dead"]
     attempts: int
+    attempt_list: list[DeliveryAttempt]
     next_attempt_at: int | None
     response_status: int | None
     error: str | None

@@ -1,8 +1,8 @@
 """Bodies of the routes that make failed jobs again."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from app.jobs.model import JobFilter
 from app.web.schemas.moments import Moment
@@ -49,9 +49,3 @@ class RetriesBody(RetryBody):
     ids: Annotated[list[Id], Field(min_length=1, max_length=RETRIES_MAX)] | None = None
     filter: RetryFilter | None = None
     limit: Annotated[int, Field(ge=1, le=RETRIES_MAX)] = RETRIES_MAX
-
-    @model_validator(mode="after")
-    def _one_of_both(self) -> Self:
-        if (self.ids is None) == (self.filter is None):
-            raise ValueError("name either ids or filter")
-        return self

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.web.schemas.moments import Moment, WebhookUrl
+from app.web.schemas.moments import FormMoment, WebhookUrl
 
 Text = Annotated[str, Field(max_length=256)]
 
@@ -24,8 +24,8 @@ class TranscriptionForm(BaseModel):
     stream: bool | None = None
     background: bool | None = None
     cancel_on_disconnect: bool | None = None
-    run_at: Moment | None = None
-    not_after: Moment | None = None
+    run_at: FormMoment | None = None
+    not_after: FormMoment | None = None
     webhook_url: WebhookUrl | None = None
     cache_ttl: int | None = Field(None, ge=1, le=86_400)
     provider: Text | None = None

@@ -20,7 +20,7 @@ from genai_prices.types import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.catalogue.prices import KnownPrice, known_price
+from app.catalogue.prices import KnownPrice, known_price, vendor_of
 
 TODAY = date(2026, 11, 21)
 ADDRESS = "https://api.seller.example/v1"
@@ -152,3 +152,11 @@ def test_a_model_that_gives_no_tokens_costs_its_prompt() -> None:
     known = told(ModelPrice(input_mtok=Decimal("0.02")))
     assert known is not None
     assert (known.input, known.output, known.source) == (20_000_000, 0, "genai-prices")
+
+
+def test_a_vendor_is_known_by_the_name_of_its_model() -> None:
+    vendor, price = vendor_of("gpt-4-turbo", TODAY)
+    assert (vendor, price) == ("openai", known_price("openai", "", "gpt-4-turbo", TODAY))
+    assert price is not None
+    assert vendor_of("mistral-of-nobody", TODAY) == ("mistral", None)
+    assert vendor_of("a-model-of-nobody", TODAY) == (None, None)

@@ -76,6 +76,21 @@ def test_costs_are_shares_of_the_dearest_candidate(router: Router) -> None:
     assert {one.model: one.cost for one in made.scores} == {"poet": 1.0, "cheap": 0.25}
 
 
+def test_what_is_not_available_is_judged_and_chosen_only_without_another(router: Router) -> None:
+    prompt, weight = "A short poem about the moon, please.", 0.2
+    without = router.decide(prompt, models=["cheap", "coder"], cost_weight=weight)
+    made = router.decide(prompt, unavailable=["poet"], usd={"poet": 30.0}, cost_weight=weight)
+    assert made.scores[:2] == without.scores
+    last = made.scores[2]
+    assert (last.model, last.available, last.cost) == ("poet", False, 3.0)
+    assert last.expected_error < made.expected_error
+    assert made.reasoning == f"{without.reasoning}; not available here: poet"
+    none = router.decide(prompt, unavailable=MODELS, cost_weight=weight)
+    whole = router.decide(prompt, cost_weight=weight)
+    assert (none.model, none.expected_error) == (whole.model, whole.expected_error)
+    assert [one.available for one in none.scores] == [False] * 3
+
+
 def test_prices_that_are_given_stand_over_those_of_the_profile(router: Router) -> None:
     made = router.decide(VERSE[0], usd={"cheap": 100.0, "coder": 0.0}, cost_weight=1e6)
     assert made.model == "coder"

@@ -7,11 +7,32 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from flask import Flask
+from werkzeug.routing import Rule
 
 from app.db.connect import Connection
 from app.settings import Settings
 from tests.app.line import tenant
 from tests.app.web.doors import Caller, web_process, workers
+
+
+@pytest.fixture(scope="session", autouse=True)
+def builders_made_once() -> Iterator[None]:
+    """For each of its routes a web process compiles functions that build URLs, which takes most of
+    the time in which it is made; they depend on the route alone."""
+    make = Rule._compile_builder
+    made: dict[tuple[object, ...], Callable[..., tuple[str, str]]] = {}
+
+    def once(rule: Rule, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:
+        if rule.defaults:
+            return make(rule, append_unknown)
+        key = (rule.rule, *rule._trace, append_unknown)
+        if key not in made:
+            made[key] = make(rule, append_unknown)
+        return made[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Rule, "_compile_builder", once)
+        yield
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """`/v1/chat/completions` with feeling and memory: what is refused, and what is set aside."""
 
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -67,3 +68,18 @@ def test_what_is_put_before_the_messages_is_held_for(
     little, much = held(memory={"tokens": 100}), held(memory={"tokens": 10_000})
     assert plain < feels
     assert plain < little < much
+
+
+def test_each_byte_of_a_prompt_is_held_for(caller: Caller, connection: Connection) -> None:
+    def held(text: str) -> int:
+        body = {**CHAT, "background": True, "messages": [{"role": "user", "content": text}]}
+        answer = caller.open(
+            "/v1/chat/completions", "POST", data=json.dumps(body, ensure_ascii=False).encode(),
+            content_type="application/json",
+        )  # fmt: skip
+        job_id = answer.get_json()["id"]
+        row = connection.execute("SELECT hold FROM job WHERE id = %s", (job_id,)).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    assert held("月" * 100) == held("moo" * 100) > held("m" * 100)

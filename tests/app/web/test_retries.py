@@ -104,6 +104,22 @@ def test_many_are_made_again_and_what_is_refused_stops_no_other(
     assert_proven(connection)
 
 
+def test_a_filter_passes_over_newer_ones_that_it_cannot_make_again(
+    caller: Caller, connection: Connection, mine: str
+) -> None:
+    old, again = dead(connection, mine), dead(connection, mine)
+    assert caller.post(f"/v1/jobs/{again}/retry", None).status_code == 202
+    lines, chore, forgotten = (dead(connection, mine) for _ in range(3))
+    connection.execute("UPDATE job SET lane = 'batch' WHERE id = %s", (lines,))
+    connection.execute("UPDATE job SET kind = 'content.deletion' WHERE id = %s", (chore,))
+    store.forget(connection, [forgotten], None)
+    told = caller.post("/v1/jobs/retry", {"filter": {}, "limit": 1}).get_json()
+    assert ([job["retry_of"] for job in told["data"]], told["refused"]) == ([old], [])
+    forced = {"filter": {}, "limit": 2, "force": True}
+    told = caller.post("/v1/jobs/retry", forced).get_json()
+    assert [job["retry_of"] for job in told["data"]] == [again, old]
+
+
 def test_a_filter_finds_those_that_are_not_made_again_yet(
     caller: Caller, connection: Connection, mine: str
 ) -> None:
@@ -123,8 +139,8 @@ def test_a_filter_finds_those_that_are_not_made_again_yet(
 @pytest.mark.parametrize(
     ("body", "param"),
     [
-        ({}, None),
-        ({"ids": ["job_x"], "filter": {}}, None),
+        ({}, "ids"),
+        ({"ids": ["job_x"], "filter": {}}, "filter"),
         ({"ids": []}, "ids"),
         ({"filter": {"status": ["completed"]}}, "filter.status.0"),
         ({"filter": {"error_code": "'"}}, "filter.error_code"),

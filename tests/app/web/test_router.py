@@ -1,5 +1,6 @@
 """The model `auto` and `/v1/router`: what is chosen, told, held and charged."""
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from app.uniroute.store import seen_since
 from tests.app.events.parts import until
 from tests.app.line import assert_proven, tenant
 from tests.app.lunes.finding.parts import document, lune
-from tests.app.web.doors import Caller, web_process, workers
+from tests.app.web.doors import Caller, workers
 from tests.app.web.routers import ALL, AT, CATALOGUE, CHAT, SEED, chunks, refused, routed
 from tests.conftest import short_folder
 from workers.inference.desk import Desk
@@ -143,6 +144,36 @@ def test_a_decision_alone_costs_nothing_and_asks_nobody(
     assert balance(connection, mine) == before
     later = caller.post(AT, {**SEED, "execute": False, "background": True})
     assert (later.status_code, later.get_json()["object"]) == (202, "job")
+
+
+def test_a_decision_is_kept_and_planned_as_its_request_says(
+    desks: list[Desk], caller: Caller, connection: Connection
+) -> None:
+    alone: dict[str, Any] = {**SEED, "execute": False}
+    asked = {**alone, "metadata": {"a": "b"}, "store": False}
+    told = caller.post(AT, asked, **{"X-App-ID": "shop"}).get_json()
+    assert told["object"] == "routing"
+    job_id = told["id"].replace("router-", "job_")
+    job = caller.get(f"/v1/jobs/{job_id}").get_json()
+    assert job["kind"] == "routing"
+
+    def forgotten() -> Any:
+        row = connection.execute("SELECT request, app_id, forgotten_at FROM job").fetchone()
+        return row if row and row[2] else None
+
+    assert (until(forgotten) or ())[:2] == ("", "shop")
+    kept = caller.post(AT, {**alone, "metadata": {"a": "b"}}).get_json()
+    job = caller.get(f"/v1/jobs/{kept['id'].replace('router-', 'job_')}").get_json()
+    assert job["metadata"] == {"a": "b"}
+    later: dict[str, Any] = {"run_at": time.time() + 3600}
+    assert refused(caller, execute=False, **later) == (400, "run_at")
+    assert refused(caller, execute=False, webhook_url="https://a.example") == (400, "webhook_url")
+    planned = caller.post(AT, {**alone, **later, "background": True})
+    assert planned.status_code == 202
+    row = connection.execute(
+        "SELECT state FROM open_job WHERE id = %s", (planned.get_json()["id"],)
+    ).fetchone()
+    assert row == ("scheduled",)
 
 
 def test_chat_takes_the_model_auto_in_every_form(desks: list[Desk], caller: Caller) -> None:
@@ -298,20 +329,6 @@ def test_profiles_are_listed_as_the_seed_says(caller: Caller) -> None:
     assert caller.get("/router/profiles").get_json() == told
 
 
-def test_without_a_profiled_model_the_default_answers_and_says_so(
-    gevent_sockets: None, line_settings: Callable[..., Settings], connection: Connection, mine: str
-) -> None:
-    laptop = line_settings()
-    with web_process(laptop) as app, workers(laptop):
-        caller = Caller(app, connection, mine)
-        told = routed(caller)
-        assert told["model"] == told["routing"]["selected_model"] == "lunaby-pro"
-        assert told["routing"]["selected_provider"] == "builtin"
-        assert told["routing"]["expected_error"] is None
-        assert "lunaby-pro answers" in told["routing"]["reasoning"]
-        assert routed(caller, execute=False)["routing"]["cluster_id"] is None
-
-
 def test_shadow_mode_counts_what_would_have_been_chosen_and_changes_nothing(
     settings: Settings, caller: Caller, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -353,10 +370,12 @@ def test_what_left_the_catalogue_or_the_profile_is_no_candidate_any_more(
     asked = {"candidates": ["gone", "builtin/sim", "gpt-4o-mini"], "excluded": [], "routed": True}
     choice = choices.of(asked, "Hello", 0.0)
     assert choice is not None
+    assert choice.model is not None
     assert (choice.model.id, choice.fallbacks) == ("gpt-4o-mini", [])
     left = {"model": "builtin/sim", "reason": "it has no profile any more"}
     assert choice.routing["excluded"] == [left]
     only = choices.of({**asked, "candidates": ["builtin/sim"]}, "Hello", 0.0)
     assert only is not None
+    assert only.model is not None
     assert only.model.id == "builtin/sim"
     assert choices.of({**asked, "candidates": ["gone"]}, "Hello", 0.0) is None

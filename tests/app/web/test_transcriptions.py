@@ -2,7 +2,9 @@
 
 import base64
 import hashlib
+import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Any, cast
@@ -19,7 +21,7 @@ from app.settings import Settings
 from app.web.transcriptions import PIECE_BYTES, encoded
 from tests.app.dialects.test_audio import wav
 from tests.app.events.parts import until
-from tests.app.line import assert_proven, funds, transfers
+from tests.app.line import assert_proven, funds, state, transfers
 from tests.app.web.doors import Caller, web_process, workers
 from workers.inference.desk import Desk
 from workers.providers.base import Answer, Call, Provider, ProviderError
@@ -186,6 +188,21 @@ def test_a_background_job_shows_the_text(caller: Caller) -> None:
     until(lambda: caller.get(job["urls"]["self"]).get_json()["status"] == "completed")
     result = caller.get(job["urls"]["self"]).get_json()["result"]
     assert (result["text"], result["format"], result["usage"]["seconds"]) == (SRT, "srt", 2)
+
+
+def test_a_form_has_a_time_and_an_address_too(caller: Caller, connection: Connection) -> None:
+    at = int(time.time()) + 3600
+    plan: dict[str, Any] = {
+        "not_after": f"{datetime.fromtimestamp(at + 60, UTC):%Y-%m-%dT%H:%M:%SZ}"
+    }
+    plan |= {"webhook_url": "https://1.1.1.1/hook", "background": "true"}
+    job = send(caller, run_at=str(at), **plan).get_json()
+    assert (job["run_at"], job["not_after"]) == (at, at + 60)
+    assert state(connection, job["id"]) == "scheduled"
+    told = connection.execute("SELECT webhook_url FROM job").fetchall()
+    assert told == [("https://1.1.1.1/hook",)]
+    refused(send(caller, run_at=["1", "2"], **plan), 400, "run_at")
+    refused(send(caller, run_at=str(at)), 400, "run_at")
 
 
 def test_a_key_stands_for_fields_and_file_and_not_for_the_boundary(caller: Caller) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from werkzeug.test import TestResponse
 
 from app.db.connect import Connection
 from app.events.log import Event, EventId
@@ -17,57 +16,9 @@ from app.web.assets import asset_url
 from app.web.web_chat_page import page_frame
 from app.webchat.model import new_token, token_hash
 from app.webchat.store import begin
-from tests.app.events.parts import until
-from tests.app.line import assert_proven, tenant, transfers
+from tests.app.line import tenant
+from tests.app.web.chat_pages import ASKED, CHAT, SAYS, Page, link, only, set_chat
 from tests.app.web.doors import Caller
-
-CHAT = "/v1/chat/completions"
-SAYS = [{"role": "system", "content": "Keep it secret."}, {"role": "user", "content": "Moon?"}]
-ASKED: dict[str, Any] = {
-    "model": "builtin/sim",
-    "messages": SAYS,
-    "include_web_chat": True,
-    "max_tokens": 64,
-    "metadata": {"sim_tokens": "4"},
-}
-SAME = {"Sec-Fetch-Site": "same-origin"}
-
-
-def link(answer: TestResponse) -> str:
-    """The path of the web chat that an answer tells."""
-    assert answer.status_code == 200, answer.text
-    told = answer.get_json()["web_chat"]
-    assert re.fullmatch(r"http://localhost/chat/[\w-]{43}", told["url"]), told
-    return str(told["url"]).removeprefix("http://localhost")
-
-
-class Page:
-    """What the page of a web chat asks for."""
-
-    def __init__(self, app: Flask, path: str) -> None:
-        self.path, self.client = path, app.test_client()
-
-    def get(self, below: str = "", **headers: str) -> TestResponse:
-        return self.client.get(self.path + below, headers={**SAME, **headers})
-
-    def post(self, below: str, body: Any = None, **headers: str) -> TestResponse:
-        return self.client.post(self.path + below, json=body, headers={**SAME, **headers})
-
-    def say(self, text: str, key: str | None = None) -> TestResponse:
-        return self.post("/messages", {"content": text}, **{"Idempotency-Key": key or new_id("k")})
-
-    def messages(self) -> list[dict[str, Any]]:
-        told: list[dict[str, Any]] = self.get("/messages").get_json()["messages"]
-        return told
-
-    def answered(self) -> dict[str, Any]:
-        """The last message, once it is a whole answer."""
-
-        def last() -> dict[str, Any] | None:
-            message = self.messages()[-1]
-            return message if message["status"] != "in_progress" else None
-
-        return until(last) or {}
 
 
 @pytest.fixture
@@ -78,15 +29,6 @@ def path(working: None, caller: Caller) -> str:
 @pytest.fixture
 def page(app: Flask, path: str) -> Page:
     return Page(app, path)
-
-
-def only(connection: Connection, column: bytes) -> Any:
-    [[value]] = connection.execute(b"SELECT " + column + b" FROM web_chat").fetchall()
-    return value
-
-
-def set_chat(connection: Connection, change: bytes) -> None:
-    assert connection.execute(b"UPDATE web_chat SET " + change).rowcount == 1
 
 
 def test_the_answer_tells_the_link_however_it_is_fetched_and_the_token_is_nowhere_at_rest(
@@ -195,31 +137,6 @@ def test_a_link_that_has_ended_is_as_one_that_never_was(
     assert page.say("still there?").status_code == 404
 
 
-def test_one_turn_at_a_time_and_a_message_that_comes_twice_is_one(
-    app: Flask, caller: Caller, connection: Connection, mine: str
-) -> None:
-    """Without workers, so that answers stay on their way."""
-    job = caller.post(CHAT, {**ASKED, "background": True}).get_json()
-    token = new_token()
-    digest = token_hash(token)
-    [[key_id]] = connection.execute("SELECT key_id FROM job").fetchall()
-    begin(connection, "wch_x", mine, key_id, job["id"], digest, "", 10**9, 60)
-    page = Page(app, f"/chat/{token}")
-    early = page.say("too early")
-    assert (early.status_code, early.get_json()["error"]["code"]) == (409, "turn_open")
-    caller.post(f"/v1/jobs/{job['id']}/cancel", {})
-    first = page.say("one", "same")
-    assert (first.status_code, page.say("one", "same").get_json()) == (201, first.get_json())
-    assert page.say("other", "same").status_code == 422
-    assert connection.execute("SELECT count(*) FROM idempotency").fetchone() == (0,)
-    assert page.say("two").status_code == 409
-    assert connection.execute("SELECT count(*) FROM open_job").fetchone() == (1,)
-    assert page.post("/stop").get_json()["stopped"] is True
-    assert page.messages()[-1]["status"] == "cancelled"
-    assert page.post("/stop").get_json()["stopped"] is False
-    assert page.say("two").get_json()["turn"] == 2
-
-
 def test_a_retried_attempt_leaves_one_live_link(
     app: Flask, page: Page, connection: Connection, mine: str
 ) -> None:
@@ -239,62 +156,6 @@ def test_one_of_the_bearer_of_a_jwt_needs_no_key_and_one_of_a_key_does(
     page.answered()
     connection.execute("UPDATE web_chat SET key_id = 'key_abc'")
     assert page.get().status_code == 404
-
-
-def test_the_budget_is_a_hard_stop_and_the_ledger_shows_it(
-    page: Page, connection: Connection, mine: str
-) -> None:
-    set_chat(connection, b"budget = 100000")
-    number, refused = 0, None
-    while refused is None:
-        answer = page.say("x" * 100)
-        if answer.status_code == 201:
-            number = answer.get_json()["turn"]
-            assert page.answered()["status"] == "completed"
-        else:
-            refused = answer
-    assert refused.status_code == 402
-    assert refused.get_json()["error"]["code"] == "budget_exceeded"
-    assert 1 <= number < 40
-    jobs = connection.execute("SELECT job_id FROM web_chat_turn ORDER BY ordinal").fetchall()
-    moved = [transfers(connection, job_id) for (job_id,) in jobs]
-    spent = sum(one["settle"] for one in moved)
-    assert len(moved) == number
-    assert spent <= 100_000
-    assert spent + moved[-1]["hold"] > 100_000 - moved[-1]["hold"]
-    assert all(
-        sum(m["settle"] for m in moved[:at]) + one["hold"] <= 100_000
-        for at, one in enumerate(moved)
-    )
-    assert page.say("x" * 100).status_code == 402
-    assert connection.execute("SELECT count(*) FROM job").fetchone() == (number + 1,)
-    assert_proven(connection)
-
-
-def test_the_tenants_limits_and_credit_bound_it(
-    working: None, app: Flask, connection: Connection
-) -> None:
-    poor = tenant(connection, 60_000)
-    caller = Caller(app, connection, poor, limits=(3, None, None))
-    page = Page(app, link(caller.post(CHAT, {**ASKED, "max_tokens": 1})))
-    assert page.say("two").status_code == 201
-    page.answered()
-    broke = page.say("x" * 30_000)
-    assert (broke.status_code, broke.get_json()["error"]["code"]) == (402, "insufficient_quota")
-    assert "$" not in broke.text
-    many = page.say("four")
-    assert (many.status_code, many.get_json()["error"]["limit"]) == (429, "requests_per_minute")
-    assert int(many.headers["Retry-After"]) > 0
-    assert [m["text"] for m in page.messages() if m["role"] == "user"] == ["Moon?", "two"]
-
-
-def test_a_test_key_goes_on_for_nothing(
-    working: None, app: Flask, connection: Connection, mine: str
-) -> None:
-    page = Page(app, link(Caller(app, connection, mine, mode="test").post(CHAT, ASKED)))
-    assert page.say("free?").status_code == 201
-    page.answered()
-    assert connection.execute("SELECT sum(cost) FROM result").fetchone() == (0,)
 
 
 def test_what_was_deleted_is_gone_here_too(page: Page, connection: Connection) -> None:
@@ -357,6 +218,17 @@ def test_an_event_tells_the_page_nothing_of_costs_memories_and_prompts() -> None
 def test_an_answer_that_is_not_kept_cannot_go_on(caller: Caller) -> None:
     answer = caller.post(CHAT, {**ASKED, "store": False})
     assert (answer.status_code, answer.get_json()["error"]["param"]) == (400, "include_web_chat")
+
+
+def test_an_answer_that_failed_leaves_no_web_chat_to_list(
+    working: None, caller: Caller, connection: Connection
+) -> None:
+    failing = {**ASKED, "metadata": {"sim_failure_rate": "1"}}
+    assert caller.post(CHAT, failing).status_code == 502
+    assert connection.execute("SELECT count(*) FROM web_chat").fetchone() == (1,)
+    assert caller.get("/v1/web_chats").get_json()["data"] == []
+    link(caller.post(CHAT, ASKED))
+    assert len(caller.get("/v1/web_chats").get_json()["data"]) == 1
 
 
 def test_a_tenant_lists_its_web_chats_and_ends_them(

@@ -1,5 +1,6 @@
 """`/v1/webhook_endpoints` behind its door."""
 
+import time
 from base64 import b64decode
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -280,6 +281,9 @@ def test_a_test_event_is_delivered_and_listed(
     [listed] = call("GET", f"{path}/deliveries").get_json()["data"]
     assert (listed["id"], listed["status"]) == (delivery["id"], "delivered")
     assert (listed["attempts"], listed["response_status"], listed["error"]) == (1, 204, None)
+    [attempt] = listed["attempt_list"]
+    assert attempt.pop("started_at") == pytest.approx(time.time(), abs=60)
+    assert attempt == {"attempt": 1, "response_status": 204, "error": None}
     assert listed["event_id"] == heard.headers["webhook-id"]
     assert listed["next_attempt_at"] is None
     assert isinstance(listed["ended_at"], int)

@@ -292,7 +292,7 @@ def test_an_address_is_checked_at_each_delivery(
     Courier(settings, resolver=lambda host, port: ["127.0.0.1"]).turn()
     delivery = only(connection, endpoint)
     assert delivery.state == "waiting"
-    assert delivery.error == "the URL is refused: its host is not a public one"
+    assert delivery.error == "the URL is refused: its host has no public address"
     assert receiver.heard == []
 
 

@@ -89,7 +89,7 @@ def test_the_address_is_checked_at_each_delivery(
         [ours] = endpoints(connection, tenant)
         [delivery] = deliveries(connection, ours.id)
         assert (delivery.state, delivery.attempts) == ("waiting", attempt)
-        assert "not a public one" in str(delivery.error)
+        assert "no public address" in str(delivery.error)
     assert receiver.heard == []
 
 

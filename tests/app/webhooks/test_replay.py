@@ -11,7 +11,14 @@ from app.db.connect import Connection
 from app.errors import Conflict
 from app.webhooks import store
 from app.webhooks.courier import Courier
-from app.webhooks.model import BREAKER_FAILURES, GIVE_UP_S, RETRY_S, Endpoint, Outcome
+from app.webhooks.model import (
+    ATTEMPTS_KEPT,
+    BREAKER_FAILURES,
+    GIVE_UP_S,
+    RETRY_S,
+    Endpoint,
+    Outcome,
+)
 from app.webhooks.replay.store import Wanted, replay_many, replay_one
 from tests.app.webhooks.parts import EVENT, deliveries, dispatch, happen, make_due
 from tests.webhook_receiver import Receiver
@@ -61,10 +68,28 @@ def test_a_dead_delivery_is_replayed_with_the_same_event_and_all_its_attempts(
     make_courier(receiver).turn()
     [done] = deliveries(connection, endpoint.id)
     assert (done.state, done.attempts) == ("delivered", 10)
+    told = [(one["attempt"], one["response_status"]) for one in done.attempt_list]
+    assert told == [*((attempt, 500) for attempt in range(1, 9)), (9, 503), (10, 200)]
     assert {heard.headers["webhook-id"] for heard in receiver.heard} == {event_id}
     assert replay_one(connection, tenant, endpoint.id, done.id, actor="key_x")
     make_courier(receiver).turn()
     assert len(receiver.heard) == 3
+
+
+def test_of_many_attempts_the_last_are_told_of(
+    connection: Connection, tenant: str, make_endpoint: Make
+) -> None:
+    endpoint = make_endpoint(URL)
+    happen(connection, tenant)
+    dispatch(connection)
+    [delivery] = deliveries(connection, endpoint.id)
+    for _ in range(ATTEMPTS_KEPT + 2):
+        replay_one(connection, tenant, endpoint.id, delivery.id, actor="x")
+        [parcel] = store.claim(connection, 1, 60)
+        store.record(connection, parcel, Outcome(200))
+    [delivery] = deliveries(connection, endpoint.id)
+    told = [one["attempt"] for one in delivery.attempt_list]
+    assert told == list(range(3, ATTEMPTS_KEPT + 3))
 
 
 def test_a_sender_that_comes_late_does_not_decide_over_a_replay(

@@ -189,6 +189,9 @@ def test_failures_are_tried_again_by_the_schedule_until_the_delivery_is_dead(
     assert store.record(connection, last, Outcome(503, "answered 503")) == "dead"
     [dead] = store.list_deliveries(connection, endpoint.id, "dead", None, 10)
     assert (dead.attempts, dead.status, dead.error) == (len(RETRY_S) + 1, 503, "answered 503")
+    told = [(one["attempt"], one["response_status"], one["error"]) for one in dead.attempt_list]
+    failed = [(attempt, None, f"failure {attempt}") for attempt in range(1, len(RETRY_S) + 1)]
+    assert told == [*failed, (len(RETRY_S) + 1, 503, "answered 503")]
     assert dead.next_at is None
     assert dead.ended_at is not None
     assert store.list_deliveries(connection, endpoint.id, "waiting", None, 10) == []

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import httpx
 
+from app.accounts.scopes import SCOPES
 from tests.conformance.conftest import tenant
 from tests.stacks import Stack
 
 HERE = Path(__file__).parent
 SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
-SCOPES = "inference,billing,manage,admin"
 
 
 def check(
@@ -26,7 +26,7 @@ def check(
     """Runs schemathesis with these options; its exit code is 0 if it found nothing. It changes
     whatever it finds on the stack, which nobody else should use. `show`: what it says is printed
     as it comes, and not kept."""
-    key = tenant(stack, f"described-{secrets.token_hex(4)}", "enterprise", "--scopes", SCOPES)
+    key = tenant(stack, f"described-{secrets.token_hex(4)}", scopes=SCOPES)
     base = stack.base_url.removesuffix("/v1")
     me = httpx.get(f"{base}/v1/me", headers={"x-api-key": key}).json()
     env = os.environ | {

@@ -83,6 +83,18 @@ def cited(message: dict[str, Any]) -> list[tuple[str, str]]:
     return [(message["content"][n["start_index"] : n["end_index"]], n["url"]) for n in notes]
 
 
+def test_a_document_without_a_url_is_cited_by_a_whole_one_where_our_own_is_known(
+    desk: Desk, connection: Connection, answering: Scripted, mine: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    contexts = desk._parts.contexts
+    public = {"public_url": "https://api.example.com/"}
+    monkeypatch.setattr(contexts, "_settings", desk.settings.model_copy(update=public))
+    told = chat(desk, connection, mine, lunes=["docs"], include_references=True)
+    assert told["url_references"][0] == URL
+    assert told["url_references"][1].startswith("https://api.example.com/v1/lunes/lune_")
+
+
 @pytest.mark.parametrize("door", ["sync", "stream", "background"])
 def test_a_chat_is_given_passages_and_says_what_it_cites(
     desk: Desk, connection: Connection, wire: Wire, answering: Scripted, mine: str, door: Door

@@ -21,6 +21,8 @@ from workers.providers.builtin.request import (
 )
 from workers.providers.collect import collect
 
+UNTHOUGHT = {"completion_tokens_details": {"reasoning_tokens": 0}}
+
 
 class Eliza:
     """Answers the last user message as DOCTOR would after all the ones before it.
@@ -52,7 +54,7 @@ class Eliza:
             pace.wait()
             yield Chunk(deltas.token(token, count, first=position == 0))
         yield Chunk(deltas.finish(reason, count))
-        yield Chunk([], usage(request, len(tokens) * count))
+        yield Chunk([], {**usage(request, len(tokens) * count), **UNTHOUGHT})
 
 
 def _answer(conversation: list[dict[str, Any]]) -> str:

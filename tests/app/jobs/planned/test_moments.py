@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from app.errors import InvalidRequest
-from app.jobs.planned.moments import AHEAD_S, PAST_S, check_moments, unix_seconds
+from app.jobs.planned.moments import AHEAD_S, PAST_S, check_moments, moment_in_text, unix_seconds
 
 MOMENT = datetime(2026, 1, 31, 6, tzinfo=UTC).timestamp()
 
@@ -43,6 +43,14 @@ def test_a_moment_is_read_however_it_is_written(written: object) -> None:
 def test_what_is_no_moment_is_refused(written: object) -> None:
     with pytest.raises(ValueError, match="ISO 8601"):
         unix_seconds(written)
+
+
+def test_among_texts_a_number_is_a_text_too() -> None:
+    for written in ("1769839200", "1769839200.0", "2026-01-31T06:00:00Z"):
+        assert moment_in_text(written) == MOMENT
+    for wrong in ("", "nan", "1e9", "-1", "99999999999", ["1769839200", "1"]):
+        with pytest.raises(ValueError, match="ISO 8601"):
+            moment_in_text(wrong)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 
 from app.db.connect import Connection
 from app.jobs import store
+from app.jobs.model import HandedBack
 from app.jobs.planned import store as planned_store
 from app.jobs.planned.store import belated_jobs, due
 from tests.app.jobs.conftest import Make
@@ -145,14 +146,33 @@ def test_it_is_cancelled_while_it_waits_and_gives_no_turn_back_twice(
     assert_proven(connection)
 
 
-def test_it_expires_once_it_is_no_longer_to_be_begun(connection: Connection) -> None:
+def too_late(connection: Connection) -> None:
+    connection.execute(
+        "UPDATE open_job SET not_after = now() - interval '1 ms' WHERE not_after IS NOT NULL"
+    )
+
+
+def test_once_it_is_no_longer_to_be_begun_no_worker_gets_it_and_it_expires(
+    connection: Connection,
+) -> None:
     mine = tenant(connection)
-    job = planned(connection, mine, not_after_s=time.time() + 5)
+    late = planned(connection, mine, not_after_s=time.time() + 60)
+    [other] = admit(connection, mine, lane="background")
     assert belated_jobs(connection, 10) == []
-    connection.execute("UPDATE open_job SET not_after = now() - interval '1 ms'")
-    assert belated_jobs(connection, 10) == [job.id]
+    too_late(connection)
+    assert [job.id for job in store.claim(connection, LANE, "wrk_a", 10)] == [other]
+    assert belated_jobs(connection, 10) == [late.id]
+
+
+def test_one_that_began_in_time_goes_on_after_its_worker_was_lost(connection: Connection) -> None:
+    job = planned(connection, tenant(connection), not_after_s=time.time() + 60)
     claim_one(connection, lane="background")
-    assert belated_jobs(connection, 10) == [], "one that has begun goes on"
+    too_late(connection)
+    assert belated_jobs(connection, 10) == []
+    store.requeue(connection, [HandedBack(job.id, 1, None)], "lost")
+    assert belated_jobs(connection, 10) == []
+    again = claim_one(connection, "wrk_b", "background")
+    assert (again.id, again.attempt) == (job.id, 2)
 
 
 def test_of_two_upkeeps_at_once_one_puts_a_job_into_its_lane(
@@ -177,3 +197,23 @@ def test_a_key_stands_for_its_job_alone(connection: Connection) -> None:
     assert planned_store.key_stands(connection, mine, "/x", "k")
     assert not planned_store.key_stands(connection, mine, "/y", "k")
     assert not planned_store.key_stands(connection, tenant(connection), "/x", "k")
+
+
+def test_a_job_that_is_postponed_is_claimed_later_and_by_its_attempt_alone(
+    connection: Connection,
+) -> None:
+    mine = tenant(connection)
+    [job_id] = admit(connection, mine, lane=LANE)
+    first = claim_one(connection, lane="background")
+    back = HandedBack(job_id, first.attempt, None, later_s=60)
+    for _ in range(2):
+        planned_store.postpone(connection, [back])
+        assert state(connection, job_id) == "scheduled"
+        assert (due(connection, 10), store.claim(connection, LANE, "wrk_a", 10)) == ([], [])
+    its_time_comes(connection, job_id)
+    assert due(connection, 10) == [(job_id, LANE)]
+    again = claim_one(connection, lane="background")
+    planned_store.postpone(connection, [back])
+    assert (again.id, again.attempt, again.strikes) == (job_id, 2, 0)
+    assert state(connection, job_id) == "running"
+    assert_proven(connection)
