@@ -14,6 +14,8 @@ from workers.providers.builtin.eliza import Eliza
 from workers.providers.builtin.script import doctor
 from workers.providers.builtin.slip import slip_hash
 
+REASONED: dict[str, object] = {"completion_tokens_details": {"reasoning_tokens": 0}}
+
 # CACM 9(1) 1966, p. 36-37: what the young lady typed, and what ELIZA answered.
 PUBLISHED = [
     ("Men are all alike.", "IN WHAT WAY"),
@@ -195,7 +197,12 @@ def test_streams_a_word_a_chunk_then_the_reason_then_the_usage() -> None:
         [],
     ]
     assert [chunk.usage for chunk in chunks[:-1]] == [None] * 4
-    assert chunks[-1].usage == {"prompt_tokens": 4, "completion_tokens": 3, "total_tokens": 7}
+    assert chunks[-1].usage == {
+        "prompt_tokens": 4,
+        "completion_tokens": 3,
+        "total_tokens": 7,
+        **REASONED,
+    }
 
 
 def test_usage_counts_the_words_of_every_message_and_choice() -> None:
@@ -206,7 +213,12 @@ def test_usage_counts_the_words_of_every_message_and_choice() -> None:
         {"role": "user", "content": "My  father."},
     ]
     done = Eliza().complete(Call({"messages": messages, "n": 2}, "eliza"))
-    assert done.usage == {"prompt_tokens": 5, "completion_tokens": 12, "total_tokens": 17}
+    assert done.usage == {
+        "prompt_tokens": 5,
+        "completion_tokens": 12,
+        "total_tokens": 17,
+        **REASONED,
+    }
 
 
 @pytest.mark.parametrize(
