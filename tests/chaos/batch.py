@@ -67,7 +67,8 @@ def content(lines: int) -> bytes:
     told = []
     for number in range(lines):
         body: dict[str, Any] = {
-            "model": "drill", "messages": [{"role": "user", "content": f"line {number}"}],
+            "model": "drill", "max_tokens": 8,
+            "messages": [{"role": "user", "content": f"line {number}"}],
         }  # fmt: skip
         if number % FAILS == 0:
             body["metadata"] = {"sim_status": "400"}
@@ -92,6 +93,7 @@ class Drill:
         struck += self._strike_files(batch_id)
         batch = wait_for(lambda: self._ended(batch_id), 120 + lines / 20, "the batch's end")
         assert batch is not None
+        assert batch["status"] == "completed", batch
         with self._stack.client() as client:
             files = [self._lines(client, batch[f"{kind}_file_id"]) for kind in ("output", "error")]
         return Story(batch, files[0], files[1], struck, time.monotonic() - began)
