@@ -99,7 +99,9 @@ def database(folder: Path) -> Iterator[Settings]:
     """A Postgres of its own with the schema; the model is the one in the usual data directory."""
     place = Settings(data_dir=folder, database_url="", redis_url="")
     place.home.mkdir(parents=True, exist_ok=True)
-    (place.home / "models").symlink_to(settings().home / "models")
+    models = settings().home / "models"
+    models.mkdir(parents=True, exist_ok=True)
+    (place.home / "models").symlink_to(models.resolve())
     program = Postgres(place.home, place.socket_dir).program()
     with running(program, lambda _: postgres_answers(place.postgres), START_S):
         migrate(place.postgres)

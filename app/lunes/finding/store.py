@@ -11,6 +11,7 @@ from typing import Any, LiteralString
 import orjson
 
 from app.db.connect import Connection
+from app.db.nearest import by_index
 from app.lunes.finding.model import Found, Shelf
 from app.ranking.bm25 import POSTINGS_MAX, Count, Words
 from app.ranking.fusion import Fused
@@ -20,10 +21,6 @@ CANDIDATES = 100
 
 EXACT_MAX = 8000
 """Up to so many passages every vector is compared; among more the index finds the nearest."""
-
-NEAREST = 200
-"""How many the vectors' index looks at together (`hnsw.ef_search`), more than are taken of them,
-since it errs at the end of its list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,20 +81,12 @@ _BY_INDEX: LiteralString = """
 
 def near(connection: Connection, where: Places, vector: str, total: int) -> list[int]:
     """The candidates by meaning among `total` passages: exactly, or beyond EXACT_MAX by the index,
-    which may miss one. It looks on while what it finds is of another lune, up to a bound
-    (`hnsw.max_scan_tuples`)."""
+    which may miss one."""
     given = {**where.given, "vector": vector, "limit": CANDIDATES}
     if total <= EXACT_MAX:
         rows = connection.execute(_EXACT, given, prepare=False).fetchall()
     else:
-        with connection.transaction():
-            connection.execute(
-                "SELECT set_config('enable_sort', 'off', true), "
-                "set_config('hnsw.iterative_scan', 'relaxed_order', true), "
-                "set_config('hnsw.ef_search', %s, true)",
-                (str(NEAREST),),
-            )
-            rows = connection.execute(_BY_INDEX, given, prepare=False).fetchall()
+        rows = by_index(connection, _BY_INDEX, given)
     return [seq for (seq,) in rows]
 
 
