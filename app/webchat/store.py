@@ -77,12 +77,13 @@ def find(connection: Connection, digest: bytes) -> Opened | None:
     return Opened(*told)
 
 
+# A path of `#>>` would count -1 from the end of whichever array comes first in the request.
 _TURNS: LiteralString = """
     SELECT a.ordinal, a.job_id, extract(epoch FROM now() - a.created_at)::float8,
            CASE WHEN j.id IS NOT NULL THEN coalesce(r.state, o.state, 'queued') END,
            j.forgotten_at IS NOT NULL, CASE WHEN a.ordinal = 0 THEN j.request END,
            CASE WHEN a.ordinal > 0 AND j.forgotten_at IS NULL
-                THEN j.request::json #>> '{messages,-1,content}' END, r.body, r.error
+                THEN j.request::json -> 'messages' -> -1 ->> 'content' END, r.body, r.error
     FROM (SELECT 0 AS ordinal, job_id, created_at FROM web_chat WHERE id = %(chat)s
           UNION ALL SELECT ordinal, job_id, created_at FROM web_chat_turn
           WHERE web_chat_id = %(chat)s) AS a

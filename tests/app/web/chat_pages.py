@@ -14,6 +14,7 @@ CHAT = "/v1/chat/completions"
 SAYS = [{"role": "system", "content": "Keep it secret."}, {"role": "user", "content": "Moon?"}]
 ASKED: dict[str, Any] = {
     "model": "builtin/sim",
+    "stop": ["never"],
     "messages": SAYS,
     "include_web_chat": True,
     "max_tokens": 64,

@@ -73,10 +73,12 @@ def test_the_conversation_goes_on_with_the_fields_of_its_request(
     request, is_its_keys, lane, app_id = row
     assert (is_its_keys, lane, app_id) == (True, "interactive", "Unknown")
     assert json.loads(request) == {
-        "model": "builtin/sim", "max_tokens": 64, "metadata": {"sim_tokens": "4"},
+        "model": "builtin/sim", "stop": ["never"], "max_tokens": 64,
+        "metadata": {"sim_tokens": "4"},
         "messages": [*SAYS, {"role": "assistant", "content": begun[1]["text"]},
                      {"role": "user", "content": "And the tide?"}],
     }  # fmt: skip
+    assert [m["text"] for m in page.messages() if m["role"] == "user"] == ["Moon?", "And the tide?"]
     events = page.get("/events?turn=1").text
     assert "".join(json.loads(text)["text"] for text in re.findall(r"delta\ndata: (.*)", events)) \
         == answer["text"]  # fmt: skip
