@@ -127,6 +127,13 @@ class Batch:
         return self.completed + self.failed
 
     @property
+    def unanswered(self) -> int:
+        """How many lines have failed; once the batch has ended also those that never ran, which
+        stand in its error file too."""
+        ran_out = self.status in ("completed", "expired", "cancelled")
+        return self.total - self.completed if ran_out else self.failed
+
+    @property
     def done_at_s(self) -> float | None:
         """When all lines will have ended, if they go on ending as of late; None if that is not
         known."""

@@ -30,7 +30,7 @@ def batch_object(batch: Batch) -> dict[str, Any]:
         "cancelling_at": _unix(batch.cancelling_s),
         **ended,
         "request_counts": {
-            "total": batch.total, "completed": batch.completed, "failed": batch.failed,
+            "total": batch.total, "completed": batch.completed, "failed": batch.unanswered,
         },
         "usage": {
             "input_tokens": batch.prompt_tokens,

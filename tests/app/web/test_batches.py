@@ -263,6 +263,7 @@ def test_lines_that_never_ran_are_told_as_such(
     connection.execute("UPDATE batch SET expires_at = now()")
     batch = ended(caller, made["id"])
     assert (batch["status"], batch["output_file_id"]) == ("expired", None)
+    assert batch["request_counts"] == {"total": 3, "completed": 0, "failed": 3}
     left = lines_of(caller, batch["error_file_id"])
     assert [(one["custom_id"], one["response"], one["error"]["code"]) for one in left] == [
         (f"q{n}", None, "batch_expired") for n in range(3)
