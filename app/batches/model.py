@@ -51,7 +51,8 @@ class Superseded(Exception):
 @dataclass(frozen=True, slots=True)
 class NewBatch:
     """A batch on its way in. `ttl_s`: how long its files are kept, None as long as others;
-    `run_at_s`: when its first line is run, unix seconds, None at once."""
+    `run_at_s`: when its first line is run, unix seconds, None at once; `not_after_s`: when it
+    expires at the latest, None with its window."""
 
     id: str
     tenant_id: str
@@ -68,6 +69,7 @@ class NewBatch:
     ttl_s: int | None
     chore_id: str
     run_at_s: float | None = None
+    not_after_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,10 +53,12 @@ def create(connection: Connection, new: NewBatch) -> None:
         "INSERT INTO batch (id, tenant_id, key_id, app_id, test, endpoint, input_file_id, "
         "input_job_id, retry_of, completion_window, priority, metadata, output_ttl_s, chore_id, "
         "run_at, expires_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, "
-        "to_timestamp(%s), greatest(now(), to_timestamp(%s)) + %s * interval '1 second')",
+        "to_timestamp(%s), least(greatest(now(), to_timestamp(%s)) + %s * interval '1 second', "
+        "to_timestamp(%s)))",
         (new.id, new.tenant_id, new.key_id, new.app_id, new.test, new.endpoint, new.input_file_id,
          new.input_job_id, new.retry_of, new.completion_window, new.priority, new.metadata,
-         new.ttl_s, new.chore_id, new.run_at_s, new.run_at_s, WINDOWS_S[new.completion_window]),
+         new.ttl_s, new.chore_id, new.run_at_s, new.run_at_s, WINDOWS_S[new.completion_window],
+         new.not_after_s),
     )  # fmt: skip
 
 

@@ -63,7 +63,7 @@ class New(Making):
 
     def check(self, connection: Connection) -> None:
         """Raises InvalidRequest."""
-        check_moments(self._new.run_at_s, None)
+        check_moments(self._new.run_at_s, self._new.not_after_s)
         if self._new.input_file_id is not None:
             _unless_readable(connection, self._new.tenant_id, self._new.input_file_id)
 
@@ -142,6 +142,7 @@ def _new(wanted: NewBatchBody) -> NewBatch:
         ttl_s=expires.seconds if expires is not None else None,
         chore_id=chore_id,
         run_at_s=wanted.run_at,
+        not_after_s=wanted.not_after,
     )
 
 

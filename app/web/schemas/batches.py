@@ -38,7 +38,7 @@ Requests = Annotated[list[InlineRequest], Field(min_length=1, max_length=BATCH_L
 class NewBatchBody(_Strict):
     """A batch to be made: of a file's lines, or of `requests`. `priority`: of two batches of a
     tenant the lines of the one with the higher go first. `run_at`: when its first line is run; the
-    window begins then."""
+    window begins then. `not_after`: when it expires, where that is before the window's end."""
 
     input_file_id: Id | None = None
     requests: Requests | None = None
@@ -48,6 +48,7 @@ class NewBatchBody(_Strict):
     output_expires_after: ExpiresAfter | None = None
     priority: Annotated[int, Field(ge=0, le=PRIORITY_MAX)] = 0
     run_at: Moment | None = None
+    not_after: Moment | None = None
 
 
 class ResultsQuery(BaseModel):

@@ -166,6 +166,7 @@ def test_a_batch_beyond_the_credit_fails_and_holds_nothing(
         ({"input_file_id": "file_none"}, "input_file_id"),
         ({"priority": 10}, "priority"),
         ({"run_at": 1}, "run_at"),
+        ({"not_after": 1}, "not_after"),
         ({"nonsense": 1}, "nonsense"),
         ({"output_expires_after": {"anchor": "created_at", "seconds": 1}},
          "output_expires_after.seconds"),
@@ -197,6 +198,16 @@ def test_a_batch_may_wait_for_its_time_and_its_window_begins_then(
     told(caller.post(f"{AT}/{made['id']}/cancel", {}))
     assert ended(caller, made["id"])["cost_nanos"] == 0
     assert_proven(connection)
+
+
+def test_a_batch_expires_at_its_not_after(caller: Caller, serving: Desk) -> None:
+    at = int(time.time()) + 3600
+    asked: dict[str, Any] = {"requests": [{"custom_id": "a", "params": body()}], "not_after": at}
+    assert told(caller.post(AT, asked))["expires_at"] == at
+    late = told(caller.post(AT, {**asked, "not_after": at + 10 * 86_400}))
+    assert late["expires_at"] < at + 2 * 86_400
+    refused = caller.post(AT, {**asked, "run_at": at + 1})
+    assert (refused.status_code, refused.get_json()["error"]["param"]) == (400, "not_after")
 
 
 def test_a_file_of_another_purpose_is_refused_at_once(caller: Caller) -> None:
