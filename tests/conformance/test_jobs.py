@@ -53,7 +53,8 @@ def test_background_job(http: httpx.Client, headers: dict[str, str], body: dict[
     assert accepted.headers["x-job-id"] == job["id"]
     assert job["object"] == "job"
     assert job["kind"] == "chat.completion"
-    assert job["status"] in ("queued", "in_progress")
+    # A quick worker has ended it before the door looks.
+    assert job["status"] in ("queued", "in_progress", "completed")
     assert job["metadata"] == {"sim_tokens": "4"}
     done = ended(http, job["id"])
     assert done["status"] == "completed"

@@ -96,7 +96,8 @@ def test_a_background_response_is_polled(client: OpenAI) -> None:
     response = client.responses.create(
         model=SIM, input="Hello", metadata=sim(tokens=5), background=True
     )
-    assert response.status in ("queued", "in_progress")
+    # A quick worker has ended it before the door looks.
+    assert response.status in ("queued", "in_progress", "completed")
     done = ended(client, response)
     assert done.status == "completed"
     assert len(done.output_text.split()) == 5
