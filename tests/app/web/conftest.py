@@ -12,6 +12,7 @@ from werkzeug.routing import Rule
 from app.db.connect import Connection
 from app.settings import Settings
 from tests.app.line import tenant
+from tests.app.web.chat_pages import ASKED, CHAT, Page, link
 from tests.app.web.doors import Caller, web_process, workers
 
 
@@ -61,3 +62,15 @@ def mine(connection: Connection) -> str:
 @pytest.fixture
 def caller(app: Flask, connection: Connection, mine: str) -> Caller:
     return Caller(app, connection, mine)
+
+
+@pytest.fixture
+def path(working: None, caller: Caller) -> str:
+    """Where the page of an answer with a web chat is."""
+    return link(caller.post(CHAT, ASKED))
+
+
+@pytest.fixture
+def page(app: Flask, path: str) -> Page:
+    """That page."""
+    return Page(app, path)

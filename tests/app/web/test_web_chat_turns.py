@@ -15,16 +15,6 @@ from tests.app.web.chat_pages import ASKED, CHAT, Page, link, only, set_chat
 from tests.app.web.doors import Caller
 
 
-@pytest.fixture
-def path(working: None, caller: Caller) -> str:
-    return link(caller.post(CHAT, ASKED))
-
-
-@pytest.fixture
-def page(app: Flask, path: str) -> Page:
-    return Page(app, path)
-
-
 def test_one_turn_at_a_time_and_a_message_that_comes_twice_is_one(
     app: Flask, caller: Caller, connection: Connection, mine: str
 ) -> None:

@@ -21,16 +21,6 @@ from tests.app.web.chat_pages import ASKED, CHAT, SAYS, Page, link, only, set_ch
 from tests.app.web.doors import Caller
 
 
-@pytest.fixture
-def path(working: None, caller: Caller) -> str:
-    return link(caller.post(CHAT, ASKED))
-
-
-@pytest.fixture
-def page(app: Flask, path: str) -> Page:
-    return Page(app, path)
-
-
 def test_the_answer_tells_the_link_however_it_is_fetched_and_the_token_is_nowhere_at_rest(
     working: None, app: Flask, caller: Caller, connection: Connection
 ) -> None:
