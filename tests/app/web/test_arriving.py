@@ -12,7 +12,7 @@ from werkzeug.exceptions import ClientDisconnected
 
 from app.errors import BodyTooSlow, InvalidRequest, MoonpoolError, TooLarge, UnsupportedEncoding
 from app.web import arriving
-from app.web.arriving import READ_BYTES, Begun, Part, Text, form_parts
+from app.web.arriving import BOUNDARY_MAX, READ_BYTES, Begun, Part, Text, form_parts
 from app.web.forms import FIELDS_BYTES_MAX, FIELDS_MAX
 
 APP = Flask("test")
@@ -134,9 +134,17 @@ def test_a_compressed_form_is_not_read() -> None:
 
 
 def test_a_boundary_is_no_longer_than_it_may_be() -> None:
-    kind = f"multipart/form-data; boundary={'x' * 71}"
+    long = "x" * BOUNDARY_MAX
+    body = form(part("purpose", b"batch"), part("file", b"content", "a.txt"))
+    body = body.replace(b"--edge", b"--" + long.encode())
+    kind = f"multipart/form-data; boundary={long}"
+    assert read(body, kind=kind) == [
+        Text("purpose", "batch"),
+        Begun("file", "a.txt", "text/plain"),
+        b"content",
+    ]
     with pytest.raises(InvalidRequest, match="boundary"):
-        read(b"", kind=kind)
+        read(body, kind=f"{kind}x")
 
 
 def test_a_length_over_the_limit_is_refused_before_anything_is_read() -> None:
