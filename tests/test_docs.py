@@ -6,6 +6,7 @@ That their examples work is in `test_examples.py`.
 import ast
 import re
 import shlex
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ from workers.providers.builtin.sim_settings import SimSettings
 
 VARIABLES = {f"MOONPOOL_{name.upper()}": field for name, field in Settings.model_fields.items()}
 SECRETS = {KEYS, KEY_ID, SECRET}
+# One process reads and parses the sources.
+pytestmark = pytest.mark.xdist_group("source")
 each_page = pytest.mark.parametrize("at", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 
 
@@ -49,6 +52,7 @@ def test_settings_that_are_named_exist(at: Path) -> None:
     assert named <= set(VARIABLES) | SECRETS
 
 
+@cache
 def constants() -> dict[str, list[Any]]:
     """Numbers that modules name in capitals."""
     found: dict[str, list[Any]] = {}

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+# One process reads and parses the sources.
+pytestmark = pytest.mark.xdist_group("source")
 OURS = ("app", "workers", "tasks")
 ALL = (*OURS, "tests", "deploy", "bench")
 LINES_MAX = 400
@@ -83,22 +85,29 @@ def sources(*folders: str) -> dict[Path, str]:
 
 
 @cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse((ROOT / path).read_text())
+
+
 def trees(*folders: str) -> dict[Path, ast.Module]:
-    return {path: ast.parse(text) for path, text in sources(*folders).items()}
+    return {path: tree_of(path) for path in sources(*folders)}
 
 
 def dotted(path: Path) -> str:
     return ".".join(path.with_suffix("").parts).removesuffix(".__init__")
 
 
-def imported(tree: ast.AST) -> Iterator[str]:
+@cache
+def imported(path: Path) -> frozenset[str]:
     """The modules that a file imports, at its head or anywhere else."""
-    for node in ast.walk(tree):
+    found = set()
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
-            yield from (name.name for name in node.names)
+            found |= {name.name for name in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "imports name their module in full"
-            yield str(node.module)
+            found.add(str(node.module))
+    return frozenset(found)
 
 
 def functions(tree: ast.AST) -> Iterator[ast.FunctionDef]:
@@ -138,8 +147,8 @@ def test_no_room_is_called_after_nothing() -> None:
 def test_a_package_is_imported_where_it_belongs_and_nowhere_else(package: str) -> None:
     users = {
         dotted(path)
-        for path, tree in trees(*OURS).items()
-        if any(within(module, package) for module in imported(tree))
+        for path in sources(*OURS)
+        if any(within(module, package) for module in imported(path))
     }
     strangers = {user for user in users if not any(within(user, at) for at in PLACES[package])}
     assert strangers == set(), f"{package} does not belong there"
@@ -189,7 +198,7 @@ def test_what_is_public_is_explained() -> None:
         name
         for path, text in sources(*OURS).items()
         if text.strip()
-        for name in unexplained(str(path), ast.parse(text))
+        for name in unexplained(str(path), tree_of(path))
     ]
     assert bare == []
 
@@ -223,7 +232,7 @@ def test_nothing_is_promised_for_later() -> None:
                 word.strip("#:(),.") for word in token.string.split()
             }:
                 found.append(f"{path}:{token.start[0]}: {token.string}")
-        for node in ast.walk(trees(*ALL)[path]):
+        for node in ast.walk(tree_of(path)):
             if path != MAY_SKIP and isinstance(node, ast.Attribute) and node.attr in (
                 "importorskip", "skip", "skipif", "skipIf", "xfail",
             ):  # fmt: skip
