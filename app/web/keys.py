@@ -174,6 +174,12 @@ def live_or_test(who: Principal, mode: str) -> None:
         raise Forbidden("A test key makes and manages test keys only.", param="mode")
 
 
+def live_alone(who: Principal) -> None:
+    """Keeps test keys from money and from tenants. Raises Forbidden."""
+    if who.mode == "test":
+        raise Forbidden("A test key moves no money and changes no tenant.")
+
+
 def _reach(connection: Connection, key_id: str, who: Principal) -> KeyRow:
     """A key of the caller's tenant that may do no more than the caller's. Raises NotFound and
     Forbidden."""
