@@ -90,7 +90,8 @@ def test_a_key_ends_at_a_time_to_come(me: Caller) -> None:
     past = me.post("/v1/keys", {"name": "ci", "expires_at": 1000})
     assert problem(past) == (400, None, "expires_at")
     both = me.post("/v1/keys", {"name": "c", "expires_at": ends, "expires_in_seconds": 5})
-    assert both.status_code == 400
+    assert problem(both) == (400, None, "expires_at")
+    assert both.get_json()["detail"].startswith("The body: expires_at and ")
 
 
 def test_a_creation_that_is_sent_again_shows_the_same_key(door: Door, me: Caller) -> None:
