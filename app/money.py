@@ -7,6 +7,10 @@ from decimal import Context, Decimal, Inexact, InvalidOperation
 
 NANOS = 1_000_000_000
 MILLION = 1_000_000
+FUNDS_MAX = 2**62 - 1
+"""Nano-dollars that a wallet holds at most, and that it may owe at most: both together fit the 64
+bits in which admission adds them."""
+
 _EXACT = Context(prec=40, traps=[Inexact, InvalidOperation])
 
 

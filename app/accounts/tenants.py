@@ -8,6 +8,7 @@ from app.accounts import audit
 from app.db.connect import Connection
 from app.errors import Conflict, InvalidRequest
 from app.ids import new_id
+from app.money import FUNDS_MAX, usd_text
 
 ID_PREFIX = "ten"
 
@@ -98,7 +99,8 @@ def change_tenant(
     connection: Connection, tenant_id: str, changes: dict[str, Any], *, actor: str = audit.CLI
 ) -> TenantRow | None:
     """Sets some of FIELDS and `overdraft`; returns the tenant as it is then, or None if it is not
-    there. Raises as `create_tenant` does, and Conflict for an overdraft below what is owed."""
+    there. Raises as `create_tenant` does, Conflict for an overdraft below what is owed, and
+    InvalidRequest for one above FUNDS_MAX."""
     with connection.transaction():
         if tenant(connection, tenant_id) is None:
             return None
@@ -139,6 +141,10 @@ def _take_name(connection: Connection, name: str, tenant_id: str) -> None:
 
 
 def _set_overdraft(connection: Connection, tenant_id: str, overdraft: int) -> None:
+    if overdraft > FUNDS_MAX:
+        raise InvalidRequest(
+            f"A tenant may owe {usd_text(FUNDS_MAX)} at most.", param="postpaid_limit_usd"
+        )
     done = connection.execute(
         "UPDATE account SET overdraft = %(o)s WHERE id = %(t)s || '/wallet' AND balance >= -%(o)s",
         {"o": overdraft, "t": tenant_id},

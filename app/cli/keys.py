@@ -10,6 +10,7 @@ from app.accounts.store import KeyRow, NewKey, create_key, list_keys, revoke_key
 from app.accounts.tenants import create_tenant, find_tenant
 from app.cli import options
 from app.cli.show import show_json, show_table
+from app.ledger.budgets import pass_on_budgets
 from app.stack.failure import StackError
 
 
@@ -80,12 +81,14 @@ def _show_new(made: NewKey, as_json: bool) -> None:
 @options.as_json
 @options.data_dir
 def rotate(key_id: str, grace_seconds: float, as_json: bool) -> None:
-    """Make a key in the place of another, with the same scopes and limits.
+    """Make a key in the place of another, with the same scopes, limits and budgets.
 
     Exit codes: 0 made, 1 there is no live key with this id, 3 Postgres does not answer.
     """
-    with options.database() as connection:
+    with options.database() as connection, connection.transaction():
         made = rotate_key(connection, key_id, grace_seconds)
+        if made is not None:
+            pass_on_budgets(connection, made.tenant_id, key_id, made.id)
     if made is None:
         raise StackError(f"no live key {key_id}; `moonpool keys list` shows them")
     _show_new(made, as_json)

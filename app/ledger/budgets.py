@@ -77,8 +77,9 @@ def spendable(connection: Connection, tenant_id: str, app_id: str, key_id: str) 
     row = connection.execute(
         "SELECT least(a.balance + a.overdraft, (SELECT min(b.hard - b.held - CASE "
         "WHEN b.period_start < period_start(b.period) THEN 0 ELSE b.spent END) FROM budget AS b "
-        "WHERE b.tenant_id = %(tenant)s AND b.subject = CASE b.scope WHEN 'app' THEN %(app)s "
-        "WHEN 'key' THEN %(key)s ELSE %(tenant)s END)) FROM account AS a WHERE a.id = %(wallet)s",
+        "WHERE b.tenant_id = %(tenant)s AND b.subject = ANY (CASE b.scope WHEN 'app' "
+        "THEN ARRAY[%(app)s::text] WHEN 'key' THEN ARRAY[%(key)s::text, newest_key(%(key)s)] "
+        "ELSE ARRAY[%(tenant)s::text] END))) FROM account AS a WHERE a.id = %(wallet)s",
         {"tenant": tenant_id, "app": app_id, "key": key_id, "wallet": f"{tenant_id}/wallet"},
     ).fetchone()
     return int(row[0]) if row else 0
@@ -154,6 +155,18 @@ def delete_budget(
         if gone.rowcount == 0:
             raise NotFound(f"There is no budget {budget_id!r}.", param="budget_id")
         audit.record(connection, actor, "budget.delete", budget_id, tenant_id)
+
+
+def pass_on_budgets(connection: Connection, tenant_id: str, old_key: str, new_key: str) -> None:
+    """Gives the budgets of a key to the one that takes its place. While the old one still opens,
+    what it asks for counts there too."""
+    with connection.transaction():
+        _lock_accounts(connection, tenant_id)
+        connection.execute(
+            "UPDATE budget SET subject = %s "
+            "WHERE tenant_id = %s AND scope = 'key' AND subject = %s",
+            (new_key, tenant_id, old_key),
+        )
 
 
 def _sensible(soft: int | None, hard: int | None) -> None:

@@ -11,9 +11,9 @@ from typing import Any, LiteralString
 from app.accounts import audit
 from app.db.connect import Connection
 from app.errors import Conflict, NoCredit, NotFound
-from app.money import usd_text
+from app.money import FUNDS_MAX, usd_text
 
-BALANCE_MAX = 2**63 - 1
+SEQ_MAX = 2**63 - 1
 FUNDING = "platform/funding"
 REVENUE = "platform/revenue"
 REVERSIBLE = frozenset({"credit", "debit", "refund"})
@@ -76,7 +76,7 @@ def entry_seq(an_id: str) -> int | None:
     """The number in an entry's id, or None if `an_id` is none."""
     word, _, digits = an_id.partition("_")
     known = word == "ent" and digits.isascii() and digits.isdecimal() and len(digits) < 20
-    return int(digits) if known and int(digits) <= BALANCE_MAX else None
+    return int(digits) if known and int(digits) <= SEQ_MAX else None
 
 
 def balance(connection: Connection, tenant_id: str) -> Balance:
@@ -135,7 +135,9 @@ def refund(
         if left <= 0:
             raise Conflict(f"Nothing is left to refund of {job_id}.", param="job_id")
         if nanos is not None and nanos > left:
-            raise Conflict(f"Only {usd_text(left)} is left to refund of {job_id}.", param="amount")
+            raise Conflict(
+                f"Only {usd_text(left)} is left to refund of {job_id}.", param="amount_usd"
+            )
         amount = left if nanos is None else nanos
         return _post(
             connection, wallet, "refund", amount, REVENUE, wallet.id, note, actor, job_id=job_id
@@ -210,9 +212,9 @@ def _post(
     after = wallet.balance + change
     if after < -wallet.overdraft and change < 0:
         has = usd_text(wallet.balance + wallet.overdraft)
-        raise NoCredit(f"The wallet has {has}, less than {usd_text(nanos)}.", param="amount")
-    if after > BALANCE_MAX:
-        raise Conflict("A wallet cannot hold as much.", param="amount")
+        raise NoCredit(f"The wallet has {has}, less than {usd_text(nanos)}.", param="amount_usd")
+    if after > FUNDS_MAX and change > 0:
+        raise Conflict("A wallet cannot hold as much.", param="amount_usd")
     connection.execute("UPDATE account SET balance = %s WHERE id = %s", (after, wallet.id))
     row = connection.execute(
         "INSERT INTO transfer (job_id, tenant_id, kind, debit, credit, amount, note, actor, "

@@ -14,7 +14,15 @@ from app.web.accounts import tenant_object, user_object
 from app.web.auth import caller
 from app.web.billing import balance_object
 from app.web.front import Front
-from app.web.keys import NO_LIMITS, audit_answer, keys_answer, live_or_test, make_key, revoke
+from app.web.keys import (
+    NO_LIMITS,
+    audit_answer,
+    keys_answer,
+    live_alone,
+    live_or_test,
+    make_key,
+    revoke,
+)
 from app.web.paging import after, json_answer, limit, page, plain_ids
 from app.web.passwords import hashed
 from app.web.posting import posted, read_json
@@ -88,6 +96,7 @@ def _tenants(routes: Blueprint, front: Front) -> None:
 
     @routes.post("/tenants/<tenant_id>")
     def change_tenant(tenant_id: str) -> Response:
+        live_alone(caller())
         given, actor = read_json(front, TenantChangeBody).given(), caller().key_id
         if "tier" in given:
             _known_tier(front, given["tier"])
@@ -171,9 +180,11 @@ def _users(routes: Blueprint, front: Front) -> None:
 
 
 def _changes(given: dict[str, Any]) -> dict[str, Any]:
-    """The fields of a body as `change_tenant` takes them."""
+    """The fields of a body as `change_tenant` takes them. Raises Forbidden for credit that a test
+    key would give."""
     changes = dict(given)
     if "postpaid_limit_usd" in changes:
+        live_alone(caller())
         changes["overdraft"] = changes.pop("postpaid_limit_usd") or 0
     return changes
 

@@ -9,6 +9,7 @@ from app.ledger import store as ledger
 from app.web.auth import caller
 from app.web.billing import entry_object
 from app.web.front import Front
+from app.web.keys import live_alone
 from app.web.paging import plain_ids
 from app.web.posting import posted, read_json
 from app.web.schemas.accounts import MoneyBody, NoteBody, RefundBody
@@ -23,7 +24,7 @@ def admin_money_routes(front: Front) -> Blueprint:
 
     @routes.post("/tenants/<tenant_id>/credit")
     def credit(tenant_id: str) -> Response:
-        asked, actor = read_json(front, MoneyBody), caller().key_id
+        actor, asked = _mover(), read_json(front, MoneyBody)
 
         def work(connection: Connection) -> Answer:
             made = ledger.add_credit(
@@ -35,7 +36,7 @@ def admin_money_routes(front: Front) -> Blueprint:
 
     @routes.post("/tenants/<tenant_id>/debit")
     def debit(tenant_id: str) -> Response:
-        asked, actor = read_json(front, MoneyBody), caller().key_id
+        actor, asked = _mover(), read_json(front, MoneyBody)
 
         def work(connection: Connection) -> Answer:
             made = ledger.debit(connection, tenant_id, asked.amount_usd, asked.note, actor=actor)
@@ -45,7 +46,7 @@ def admin_money_routes(front: Front) -> Blueprint:
 
     @routes.post("/jobs/<job_id>/refund")
     def refund(job_id: str) -> Response:
-        asked, actor = read_json(front, RefundBody), caller().key_id
+        actor, asked = _mover(), read_json(front, RefundBody)
 
         def work(connection: Connection) -> Answer:
             made = ledger.refund(connection, job_id, asked.amount_usd, asked.note, actor=actor)
@@ -55,7 +56,7 @@ def admin_money_routes(front: Front) -> Blueprint:
 
     @routes.post("/entries/<entry_id>/reverse")
     def reverse(entry_id: str) -> Response:
-        asked, actor = read_json(front, NoteBody), caller().key_id
+        actor, asked = _mover(), read_json(front, NoteBody)
 
         def work(connection: Connection) -> Answer:
             return 201, entry_object(ledger.reverse(connection, entry_id, asked.note, actor=actor))
@@ -63,3 +64,9 @@ def admin_money_routes(front: Front) -> Blueprint:
         return posted(front, work)
 
     return routes
+
+
+def _mover() -> str:
+    """The id of the caller, whose key is live. Raises Forbidden."""
+    live_alone(caller())
+    return caller().key_id

@@ -95,3 +95,12 @@ def idempotency_key() -> str | None:
             param="Idempotency-Key",
         )
     return key
+
+
+def header_text(header: str) -> str:
+    """The text of a header, which WSGI hands over as Latin-1 (PEP 3333): as UTF-8 where it is
+    that, so that it is the same text as one in a body."""
+    try:
+        return header.encode("latin-1").decode()
+    except UnicodeError:
+        return header

@@ -24,7 +24,7 @@ from app.jobs.model import Door, Draft, Kind, Lane, Plan
 from app.ledger.budgets import spendable
 from app.uniroute.model import AUTO, ROUTED
 from app.web.auth import caller
-from app.web.body import idempotency_key
+from app.web.body import header_text, idempotency_key
 from app.web.candidates import Candidates, Wanted, candidates, with_candidates
 from app.web.delivery import forgetting, unless_deleted
 from app.web.front import Front
@@ -392,4 +392,4 @@ def _size(text: str) -> int:
 def app_id_of(principal: Principal, environ: Environ) -> str:
     """The app that a request says it is from, else that of its key."""
     named = environ.get("HTTP_X_APP_ID", "").strip() or principal.app_id or "Unknown"
-    return named[:APP_ID_MAX]
+    return (named if named.isascii() else header_text(named))[:APP_ID_MAX]

@@ -17,6 +17,7 @@ from app.accounts.store import KeyRow, NewKey
 from app.catalogue.tiers import Limits
 from app.db.connect import Connection
 from app.errors import Conflict, Forbidden, NotFound
+from app.ledger.budgets import pass_on_budgets
 from app.web.accounts import LIMITS, app_object, audit_object, key_object
 from app.web.auth import caller
 from app.web.front import Front
@@ -84,6 +85,7 @@ def _keys(routes: Blueprint, front: Front) -> None:
             made = store.rotate_key(connection, key_id, asked.grace_seconds, actor=who.key_id)
             if made is None:
                 raise Conflict("Only a live key that was not rotated before can be rotated.")
+            pass_on_budgets(connection, who.tenant_id, key_id, made.id)
             return 201, _shown_once(connection, made)
 
         return posted(front, work)
@@ -172,6 +174,12 @@ def live_or_test(who: Principal, mode: str) -> None:
     """Keeps test keys among themselves. Raises Forbidden."""
     if who.mode == "test" and mode != "test":
         raise Forbidden("A test key makes and manages test keys only.", param="mode")
+
+
+def live_alone(who: Principal) -> None:
+    """Keeps test keys from money and from tenants. Raises Forbidden."""
+    if who.mode == "test":
+        raise Forbidden("A test key moves no money and changes no tenant.")
 
 
 def _reach(connection: Connection, key_id: str, who: Principal) -> KeyRow:

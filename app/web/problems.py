@@ -84,8 +84,10 @@ def invalid(error: ValidationError) -> errors.InvalidRequest:
         return errors.InvalidRequest(
             f"Unknown field: {path}.", param=path, code="unknown_parameter"
         )
-    message = f"{path}: {first['msg']}." if path else f"The body: {first['msg']}."
-    return errors.InvalidRequest(message, param=path or None)
+    said = first["msg"].removeprefix("Value error, ")
+    message = f"{path}: {said}." if path else f"The body: {said}."
+    # A schema that looks at several fields at once names the one to blame.
+    return errors.InvalidRequest(message, param=path or first.get("ctx", {}).get("param"))
 
 
 @contextmanager

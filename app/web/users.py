@@ -6,6 +6,7 @@ second session does no harm.
 """
 
 import hashlib
+import math
 from typing import Any
 
 from flask import Blueprint, Response, request
@@ -116,7 +117,8 @@ def _try(front: Front, email: str, address: str) -> None:
     )
     standing = front.limiter.take(Ask(buckets, 0, "", None, False, 0.0))
     if standing.refused is not None:
-        raise RateLimited("Too many tries to sign in.", retry_after=standing.retry_after_s)
+        wait_s = math.ceil(standing.retry_after_s)
+        raise RateLimited("Too many tries to sign in.", retry_after=wait_s)
 
 
 def _refused() -> Unauthorized:

@@ -12,7 +12,7 @@ BEGIN
                WHERE pronamespace = current_schema()::regnamespace AND proname IN
                      ('admit', 'claim', 'post_settlement', 'post_costs', 'settle', 'requeue', 'void',
                       'period_start', 'pay_budgets', 'forget', 'without_texts', 'budgets_of',
-                      'take_turns') LOOP
+                      'newest_key', 'take_turns') LOOP
         EXECUTE 'DROP FUNCTION ' || old;
     END LOOP;
 END $$;
@@ -22,6 +22,17 @@ CREATE FUNCTION period_start(period text) RETURNS date LANGUAGE sql STABLE AS $$
     SELECT date_trunc(period, now() AT TIME ZONE 'UTC')::date
 $$;
 
+-- The key that has taken a key's place by rotation, perhaps over several; else the key itself.
+CREATE FUNCTION newest_key(key text) RETURNS text LANGUAGE sql STABLE AS $$
+    WITH RECURSIVE rotated (id, nr) AS (
+        SELECT key COLLATE "C", 0
+        UNION ALL
+        SELECT k.rotated_to, r.nr + 1 FROM rotated AS r JOIN api_key AS k ON k.id = r.id
+        WHERE k.rotated_to IS NOT NULL
+    )
+    SELECT id FROM rotated ORDER BY nr DESC LIMIT 1
+$$;
+
 -- The budgets that hold for a caller, with a space between; one whose soft limit is reached, and one
 -- whose hard limit a hold of `wanted` might break. The tenant's accounts are locked.
 CREATE FUNCTION budgets_of(
@@ -29,9 +40,10 @@ CREATE FUNCTION budgets_of(
 ) LANGUAGE sql AS $$
     SELECT string_agg(b.id, ' '), min(b.id) FILTER (WHERE b.spent >= b.soft),
            min(b.id) FILTER (WHERE b.spent + b.held + wanted > b.hard)
-    FROM budget AS b
-    WHERE b.tenant_id = ten AND b.subject IN (ten, app, key) AND b.subject =
-          CASE b.scope WHEN 'app' THEN app WHEN 'key' THEN key ELSE ten END
+    FROM newest_key(key) AS newest, budget AS b
+    WHERE b.tenant_id = ten AND b.subject IN (ten, app, key, newest) AND CASE b.scope
+          WHEN 'app' THEN b.subject = app WHEN 'key' THEN b.subject IN (key, newest)
+          ELSE b.subject = ten END
 $$;
 
 -- Takes `wanted` turns in a row for a tenant; returns the start tag of the first.

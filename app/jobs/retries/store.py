@@ -8,7 +8,7 @@ from app.db.connect import Connection
 @dataclass(frozen=True, slots=True)
 class Origin:
     """A job that may be made again, as it was admitted. `state`: how it ended, None if it has not;
-    `forgotten`: its request has been deleted."""
+    `forgotten`: its request has been deleted; `test`: a test key's."""
 
     id: str
     tenant_id: str
@@ -26,6 +26,7 @@ class Origin:
     webhook_url: str | None
     state: str | None
     forgotten: bool
+    test: bool
 
 
 def find_origin(connection: Connection, job_id: str, tenant_id: str) -> Origin | None:
@@ -33,8 +34,9 @@ def find_origin(connection: Connection, job_id: str, tenant_id: str) -> Origin |
     row = connection.execute(
         "SELECT j.id, j.tenant_id, j.key_id, j.app_id, j.kind, j.lane, j.model, j.request, "
         "j.metadata, j.hold, j.reserved, j.session, j.store, j.webhook_url, r.state, "
-        "j.forgotten_at IS NOT NULL "
+        "j.forgotten_at IS NOT NULL, k.mode IS NOT DISTINCT FROM 'test' "
         "FROM job AS j LEFT JOIN result AS r ON r.id = j.id "
+        "LEFT JOIN api_key AS k ON k.id = j.key_id "
         "WHERE j.tenant_id = %s AND j.id = %s",
         (tenant_id, job_id),
     ).fetchone()

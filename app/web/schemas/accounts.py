@@ -92,7 +92,10 @@ class NewKeyBody(_Strict):
     @model_validator(mode="after")
     def _one_end(self) -> "NewKeyBody":
         if self.expires_at is not None and self.expires_in_seconds is not None:
-            raise ValueError("expires_at and expires_in_seconds exclude each other")
+            raise PydanticCustomError(
+                "exclusive", "expires_at and expires_in_seconds exclude each other",
+                {"param": "expires_at"},
+            )  # fmt: skip
         return self
 
 

@@ -1,13 +1,14 @@
 """Budgets: what they start with, how the job line keeps to them, and what changes them."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from app.accounts.audit import audit_page
-from app.accounts.store import create_key
+from app.accounts.store import create_key, rotate_key
 from app.db.connect import Connection, line_connection
 from app.errors import Conflict, InvalidRequest, NotFound
 from app.jobs import store
@@ -19,6 +20,8 @@ from app.ledger.budgets import (
     delete_budget,
     get_budget,
     list_budgets,
+    pass_on_budgets,
+    spendable,
 )
 from tests.app.ledger.parts import events, now, of
 from tests.app.line import (
@@ -102,6 +105,31 @@ def test_a_key_is_the_tenants_own(connection: Connection) -> None:
         with pytest.raises(NotFound):
             create_budget(connection, mine, "key", key_id, "day", None, 5)
     assert create_budget(connection, other, "key", key, "day", None, 5).subject == key
+
+
+def test_a_keys_budget_passes_to_the_key_in_its_place(connection: Connection) -> None:
+    mine = tenant(connection, 10_000)
+    old = create_key(connection, mine, "old").id
+    budget = create_budget(connection, mine, "key", old, "day", None, 250)
+    keys = [old]
+    for _ in range(2):
+        made = rotate_key(connection, keys[-1], grace_s=60)
+        assert made is not None
+        pass_on_budgets(connection, mine, keys[-1], made.id)
+        keys.append(made.id)
+    assert get_budget(connection, mine, budget.id).subject == keys[-1]
+    # What an old key asks for in its grace counts in the same budget.
+    for key, cost in ((keys[-1], 60), (old, 100)):
+        asked = replace(draft(mine), key_id=key)
+        assert verdict_of(connection, asked) == "admitted"
+        store.settle_group(connection, "wrk_a", [outcome(claim_one(connection), cost)])
+    assert now(connection, budget) == (160, 0)
+    for key in keys:
+        asked = replace(draft(mine), key_id=key)
+        assert verdict_of(connection, asked) == f"over_budget {budget.id}"
+        assert spendable(connection, mine, "tests", key) == 90
+    assert spendable(connection, mine, "tests", "key_other") == 10_000 - 160
+    assert_proven(connection)
 
 
 @pytest.mark.parametrize(("soft", "hard"), [(None, None), (6, 5)])

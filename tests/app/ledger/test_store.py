@@ -8,7 +8,7 @@ import pytest
 from app.accounts.audit import audit_page
 from app.accounts.tenants import change_tenant
 from app.db.connect import Connection, connect
-from app.errors import Conflict, MoonpoolError, NoCredit, NotFound
+from app.errors import Conflict, InvalidRequest, MoonpoolError, NoCredit, NotFound
 from app.jobs import store
 from app.ledger.store import (
     Balance,
@@ -20,6 +20,7 @@ from app.ledger.store import (
     refund,
     reverse,
 )
+from app.money import FUNDS_MAX
 from tests.app.line import admit, assert_proven, funds, outcome, running, tenant
 
 
@@ -64,10 +65,20 @@ def test_an_unknown_tenant_is_not_found(connection: Connection, post: object) ->
 
 
 def test_credit_beyond_what_a_wallet_holds_changes_nothing(connection: Connection) -> None:
-    mine = tenant(connection, 2**63 - 1)
+    mine = tenant(connection, FUNDS_MAX)
     with pytest.raises(Conflict, match="hold as much"):
         add_credit(connection, mine, 1, "too much")
-    assert balance(connection, mine).wallet == 2**63 - 1
+    assert balance(connection, mine).wallet == FUNDS_MAX
+    assert_proven(connection)
+
+
+def test_the_fullest_wallet_that_may_owe_the_most_still_pays(connection: Connection) -> None:
+    mine = tenant(connection, FUNDS_MAX)
+    with pytest.raises(InvalidRequest, match="owe"):
+        change_tenant(connection, mine, {"overdraft": FUNDS_MAX + 1})
+    change_tenant(connection, mine, {"overdraft": FUNDS_MAX})
+    assert admit(connection, mine, hold=12)
+    assert balance(connection, mine).available == 2 * FUNDS_MAX - 12
     assert_proven(connection)
 
 

@@ -63,11 +63,25 @@ def test_credit_and_debits_are_booked_with_who_and_why(door: Door, boss: Caller,
     boss.made(f"{at}/debit", {"amount_usd": 2.25, **NOTE})
     assert wallet(door, moon) == 10_250_000_000
     refused = boss.post(f"{at}/debit", {"amount_usd": "10.250000001", **NOTE})
-    assert problem(refused)[:2] == (402, "insufficient_quota")
+    assert problem(refused) == (402, "insufficient_quota", "amount_usd")
     assert wallet(door, moon) == 10_250_000_000
     written = [entry for entry in door.audit(moon) if entry.action != "tenant.create"]
     assert len(written) == 2
     assert {entry.actor for entry in written} == {boss.id}
+
+
+def test_a_test_key_moves_no_money(door: Door, boss: Caller, moon: str, books: str) -> None:
+    paid = boss.made(f"/v1/admin/tenants/{moon}/credit", {"amount_usd": 1, **NOTE})["id"]
+    job = charged(door, books, moon, 300)
+    before, test = wallet(door, moon), door.caller(moon, scopes=["admin"], mode="test")
+    body = {"amount_usd": "0.0000001", **NOTE}
+    for path, asked in (
+        (f"tenants/{moon}/credit", body), (f"tenants/{moon}/debit", body),
+        (f"jobs/{job}/refund", body), (f"entries/{paid}/reverse", NOTE),
+    ):  # fmt: skip
+        answer = test.post(f"/v1/admin/{path}", asked)
+        assert problem(answer)[:2] == (403, "permission_denied"), path
+    assert wallet(door, moon) == before
 
 
 def test_a_credit_that_is_sent_again_is_booked_once(door: Door, boss: Caller, moon: str) -> None:
@@ -131,7 +145,8 @@ def test_a_job_is_refunded_up_to_what_it_cost(
     at = f"/v1/admin/jobs/{job}/refund"
     some = boss.made(at, {"amount_usd": "0.0000001", **NOTE})
     assert (some["kind"], some["job_id"], some["amount_nanos"]) == ("refund", job, 100)
-    assert problem(boss.post(at, {"amount_usd": "0.000000201", **NOTE}))[:2] == (409, "conflict")
+    refused = boss.post(at, {"amount_usd": "0.000000201", **NOTE})
+    assert problem(refused) == (409, "conflict", "amount_usd")
     assert boss.made(at, {"amount_usd": None, **NOTE})["amount_nanos"] == 200
     assert problem(boss.post(at, NOTE))[:2] == (409, "conflict")
     assert wallet(door, moon) == 1000

@@ -83,3 +83,19 @@ def test_each_byte_of_a_prompt_is_held_for(caller: Caller, connection: Connectio
         return int(row[0])
 
     assert held("月" * 100) == held("moo" * 100) > held("m" * 100)
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ("café 月".encode(), "café 月"),
+        ("café".encode("latin-1"), "café"),
+        (b"\xff" * 200, "ÿ" * 128),
+    ],
+    ids=["utf-8", "latin-1", "long"],
+)
+def test_an_app_is_the_text_that_its_header_has(caller: Caller, sent: bytes, kept: str) -> None:
+    # As a WSGI server hands it over.
+    header = {"X-App-ID": sent.decode("latin-1")}
+    job = caller.post("/v1/chat/completions", {**CHAT, "background": True}, **header).get_json()
+    assert caller.get(job["urls"]["self"]).get_json()["app_id"] == kept

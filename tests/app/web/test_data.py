@@ -86,6 +86,7 @@ def test_a_body_that_does_not_say_what_is_refused(
     answer = caller.post(DELETIONS, body)
     assert answer.status_code == 400
     assert answer.get_json()["error"]["param"] == param
+    assert "Value error" not in answer.get_json()["detail"]
     assert connection.execute("SELECT count(*) FROM job").fetchone() == (0,)
 
 

@@ -83,11 +83,23 @@ def test_credit_is_needed_as_for_a_new_request(
     assert (answer.status_code, answer.get_json()["error"]["code"]) == (402, "insufficient_quota")
 
 
-def test_a_test_key_makes_only_builtin_models_run_again(
+def test_a_job_made_again_moves_no_money_if_it_or_its_caller_is_a_test_keys(
     caller: Caller, connection: Connection, mine: str
 ) -> None:
     tester = Caller(caller._client.application, connection, mine, mode="test")
-    assert tester.post(f"/v1/jobs/{dead(connection, mine)}/retry", None).status_code == 202
+    before, job_id = funds(connection, mine), dead(connection, mine)
+    made = tester.post(f"/v1/jobs/{job_id}/retry", None)
+    assert made.status_code == 202
+    assert funds(connection, mine) == before
+    # What cost nothing is not made a live job that costs nothing.
+    caller.post(f"/v1/jobs/{made.get_json()['id']}/cancel", None)
+    again = caller.post(f"/v1/jobs/{made.get_json()['id']}/retry", None)
+    assert again.status_code == 202
+    keys = connection.execute(
+        "SELECT k.mode FROM job AS j JOIN api_key AS k ON k.id = j.key_id WHERE j.id = %s",
+        (again.get_json()["id"],),
+    ).fetchall()
+    assert (keys, funds(connection, mine)) == ([("test",)], before)
 
 
 def test_many_are_made_again_and_what_is_refused_stops_no_other(

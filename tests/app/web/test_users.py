@@ -131,6 +131,7 @@ def test_ten_tries_a_minute_for_one_address(door: Door, mine: str, ada: UserRow)
     refused = try_from(door, "10.0.1.1", EMAIL, PASSWORD)
     assert problem(refused)[:2] == (429, "rate_limit_exceeded")
     assert 0 < int(refused.headers["Retry-After"]) <= 60
+    assert repr(refused.get_json()["retry_after"]) == refused.headers["Retry-After"]
     assert try_from(door, "10.0.1.1", "bob@example.org", PASSWORD).status_code == 401
     person(door, mine, "eve@example.org", "viewer")
     assert try_from(door, "10.0.1.1", "eve@example.org", PASSWORD).status_code == 201
