@@ -48,6 +48,7 @@ class OpenAI:
         without: Iterable[str] = (),
     ) -> None:
         self._transport, self._base = transport, base_url.rstrip("/")
+        self._key = api_key
         self._without = frozenset(without)
         self._url = httpx.URL(f"{self._base}/chat/completions")
         self._headers = headers_for(self._url)
@@ -56,7 +57,7 @@ class OpenAI:
 
     def complete(self, call: Call) -> Completion:
         """The whole answer; raises ProviderError."""
-        with as_provider_errors():
+        with as_provider_errors(self._key):
             response = post(self._transport, self._url, self._headers, self._asked(call), call)
             try:
                 body = orjson.loads(read(response))
@@ -68,7 +69,7 @@ class OpenAI:
 
     def stream(self, call: Call) -> Iterator[Chunk]:
         """The answer, a chunk a read; raises ProviderError."""
-        with as_provider_errors():
+        with as_provider_errors(self._key):
             content = self._asked(call, {"stream": True, "stream_options": USAGE})
             frames = Frames(post(self._transport, self._url, self._headers, content, call), call)
             try:
@@ -104,7 +105,7 @@ class OpenAI:
             (name, content_type if name == b"Content-Type" else value)
             for name, value in self._headers
         ]
-        with as_provider_errors():
+        with as_provider_errors(self._key):
             url = httpx.URL(f"{self._base}/{path}")
             return read(post(self._transport, url, headers, content, call))
 
