@@ -31,7 +31,7 @@ from workers.inference.routing import Routing
 from workers.inference.several import PROMPTS, Several
 from workers.inference.shadow import Shadow
 from workers.inference.verdicts import all_failed, deadline, interrupted, no_model
-from workers.providers.base import Chunk, Completion
+from workers.providers.base import Chunk, Completion, ProviderError
 from workers.providers.registry import Providers
 
 
@@ -209,7 +209,11 @@ class Attempt:
             self._tell_choice(calls.answered, context)
         else:
             for chunk in calls.stream() if self._choice is None else self._routed(calls, context):
-                self.relay.chunk(chunk)
+                try:
+                    self.relay.chunk(chunk)
+                except ProviderError as error:
+                    assert calls.answered is not None
+                    raise Interrupted(calls.answered.route.provider, error) from error
 
     def _chosen(self, options: dict[str, Any]) -> tuple[Model | None, list[str]]:
         """The router's choice among the candidates that the door found, and its fallbacks."""

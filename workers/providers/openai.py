@@ -17,6 +17,7 @@ from workers.providers.openai_answers import (
     counted,
     finish_of,
     mend,
+    mend_calls,
     whole_choices,
 )
 from workers.providers.refusals import message_in, told_error
@@ -177,8 +178,11 @@ def _take(data: bytes, chunk: Chunk) -> bool:
             delta = choice["delta"]
             if type(choice["index"]) is not int or type(delta) is not dict:
                 raise TypeError
-            if "reasoning" in delta or type(delta.get("content")) is list:
+            content = delta.get("content")
+            if "reasoning" in delta or (content is not None and type(content) is not str):
                 mend(delta)
+            if delta.get("tool_calls") is not None:
+                mend_calls(delta["tool_calls"])
             chunk.choices.append(choice)
         chunk.usage = told.get("usage") or chunk.usage
     except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError) as error:

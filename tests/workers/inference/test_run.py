@@ -29,6 +29,7 @@ from tests.workers.inference.scripted import (
     whole,
 )
 from workers.inference.run import Attempt, Cancelled, Ended, Lost, Parts, Released
+from workers.providers.base import Chunk
 
 HOLD = 10**9
 Make = Callable[..., Attempt]
@@ -146,6 +147,14 @@ def test_a_cut_stream_fails_at_once_and_keeps_what_was_said(
     assert end["usage"]["completion_tokens"] == 1
     assert end["usage"]["total_cost_usd"] == 0
     assert names(log_of(publisher, wire))[-1] == "failed"
+
+
+def test_a_chunk_that_cannot_be_read_is_the_providers_fault(make: Make) -> None:
+    broken = Chunk([{"index": 0, "delta": {}, "logprobs": ["a"]}])
+    end = ended(make(claimed("stream"), [say("half"), broken, say("", "stop")]))
+    assert (end["state"], end["cost"]) == ("failed", 0)
+    assert end["error"]["code"] == "stream_interrupted"
+    assert end["body"]["choices"][0]["message"]["content"] == "half"
 
 
 def thrown(attempt: Attempt, at: Callable[[], object], what: type[BaseException]) -> Ended:
