@@ -25,6 +25,7 @@ from workers.inference.choice import Choice, Choices
 from workers.inference.context import Context, Contexts, last_said
 from workers.inference.heard import Heard
 from workers.inference.own_keys import NONE, OwnKeys
+from workers.inference.pictured import Pictured
 from workers.inference.relay import Relay
 from workers.inference.request import provider_request
 from workers.inference.routing import Routing
@@ -185,6 +186,8 @@ class Attempt:
             providers = Several(providers)
         if job.kind == "transcription":
             providers = Heard(providers, asked["asked"]["seconds"])
+        if job.kind == "image" and asked.get("asked", {}).get("response_format") == "b64_json":
+            providers = Pictured(providers)
         calls = self._calls = Calls(
             parts.settings, providers, ways, request, job.attempt, parts.routing,
             self._began + job.left_s, self._own,

@@ -84,7 +84,7 @@ class OpenAI:
 
     def draw(self, call: Call) -> Answer:
         """Images of a prompt; raises ProviderError."""
-        return operations.drawn(call, self._told("images/generations", operations.drawing(call)))
+        return operations.drawn(self._told("images/generations", operations.drawing(call)))
 
     def transcribe(self, call: Call) -> Answer:
         """The text of a recording; raises ProviderError."""

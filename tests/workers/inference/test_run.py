@@ -1,6 +1,7 @@
 """One attempt from its claim to its terminal event, with a real log and a provider on a script."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import gevent
@@ -29,7 +30,7 @@ from tests.workers.inference.scripted import (
     whole,
 )
 from workers.inference.run import Attempt, Cancelled, Ended, Lost, Parts, Released
-from workers.providers.base import Chunk
+from workers.providers.base import Answer, Call, Chunk
 
 HOLD = 10**9
 Make = Callable[..., Attempt]
@@ -287,3 +288,25 @@ def test_an_answer_that_cannot_be_stored_is_dropped(make: Make) -> None:
     assert (outcome.state, outcome.cost, outcome.body, outcome.calls) == ("failed", 0, None, "[]")
     assert orjson.loads(outcome.error or "")["message"]
     assert outcome.attempt == 1
+
+
+@pytest.mark.parametrize(
+    ("form", "state"), [("b64_json", "failed"), ("url", "completed"), (None, "completed")]
+)
+def test_an_image_that_a_provider_gives_by_address_is_for_who_did_not_want_base64(
+    publisher: Publisher, form: str | None, state: str
+) -> None:
+    class Brush(Scripted):
+        def draw(self, call: Call) -> Answer:
+            return Answer({"data": [{"url": "https://x.test/1"}]}, {**USAGE, "images": 1})
+
+    painter = model("m", "p")
+    painter = replace(painter, spec=painter.spec.model_copy(update={"does": "image"}))
+    catalogue = catalogue_of(painter)
+    parts = Parts(Settings(), catalogue, providers_of(catalogue, p=Brush([])), publisher)
+    wanted = {"model": "m", "prompt": "p", "asked": {"response_format": form}}
+    end = ended(
+        Attempt(parts, claimed("sync", kind="image", request=orjson.dumps(wanted).decode()))
+    )
+    assert end["state"] == state
+    assert (end["body"] is None) is (state == "failed")
