@@ -232,9 +232,12 @@ def models_of(front: Catalogued, asked: Asked) -> list[Model]:
         given = "cost_weight" if asked.models is None else "models"
         raise InvalidRequest(f"{given} is for the model {AUTO!r} alone.", param=given)
     if model is None:
+        on, param = "", "model"
+        if asked.provider is not None and catalogue.find(name) is not None:
+            on, param = f" on the provider {asked.provider!r}", "provider"
         raise ModelNotFound(
-            f"The model {name!r} does not exist here; GET /v1/models lists those that do.",
-            param="model",
+            f"The model {name!r} does not exist here{on}; GET /v1/models lists those that do.",
+            param=param,
         )
     _unless_unable(front, model, asked, "model")
     models = [model]

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 from flask import Flask, Response, has_request_context, request
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 from werkzeug.exceptions import HTTPException
 
 from app import errors
@@ -21,6 +22,9 @@ PLAIN: dict[int, type[MoonpoolError]] = {
     413: errors.TooLarge,
 }
 
+
+FORMS = ("list[", "dict[", "constr")
+"""How pydantic names the forms that a field may have, as one more step of its path."""
 
 ANTHROPIC_PATHS = re.compile(r"(/v1)?/messages(/|\Z)")
 ANTHROPIC_TYPES = {
@@ -75,11 +79,10 @@ def anthropic_error(error: MoonpoolError, request_id: str) -> dict[str, Any]:
 
 def invalid(error: ValidationError) -> errors.InvalidRequest:
     """A request that failed its schema, told by its first wrong field."""
-    first = error.errors(include_url=False, include_input=False)[0]
+    first = _meant(error.errors(include_url=False, include_input=False))
     if first["type"] == "json_invalid":
         return errors.InvalidRequest(f"The body is not JSON we can read: {first['msg']}.")
-    steps = [str(step) for step in first["loc"] if not str(step).startswith(("list[", "constr"))]
-    path = ".".join(steps)
+    path = ".".join(str(step) for step in first["loc"] if not str(step).startswith(FORMS))
     if first["type"] == "extra_forbidden":
         return errors.InvalidRequest(
             f"Unknown field: {path}.", param=path, code="unknown_parameter"
@@ -88,6 +91,25 @@ def invalid(error: ValidationError) -> errors.InvalidRequest:
     message = f"{path}: {said}." if path else f"The body: {said}."
     # A schema that looks at several fields at once names the one to blame.
     return errors.InvalidRequest(message, param=path or first.get("ctx", {}).get("param"))
+
+
+def _meant(told: list[ErrorDetails]) -> ErrorDetails:
+    """The first wrong field's error. Where the field is a text or something else, both say what is
+    wrong: the one that came further tells what the client meant, and `str` is no step of it."""
+    first = told[0]
+    *field, last = first["loc"] or ("",)
+    at = len(field)
+    others = [
+        one for one in told
+        if [*one["loc"][:at]] == field and str((*one["loc"], "")[at]).startswith(FORMS)
+    ]  # fmt: skip
+    if last != "str" or not others:
+        return first
+    first["loc"] = tuple(field)
+    return max(
+        [first, *others],
+        key=lambda one: (len(one["loc"]) - (one is not first), not one["type"].endswith("_type")),
+    )
 
 
 @contextmanager

@@ -25,13 +25,14 @@ from workers.inference.choice import Choice, Choices
 from workers.inference.context import Context, Contexts, last_said
 from workers.inference.heard import Heard
 from workers.inference.own_keys import NONE, OwnKeys
+from workers.inference.pictured import Pictured
 from workers.inference.relay import Relay
 from workers.inference.request import provider_request
 from workers.inference.routing import Routing
 from workers.inference.several import PROMPTS, Several
 from workers.inference.shadow import Shadow
 from workers.inference.verdicts import all_failed, deadline, interrupted, no_model
-from workers.providers.base import Chunk, Completion
+from workers.providers.base import Chunk, Completion, ProviderError
 from workers.providers.registry import Providers
 
 
@@ -185,6 +186,8 @@ class Attempt:
             providers = Several(providers)
         if job.kind == "transcription":
             providers = Heard(providers, asked["asked"]["seconds"])
+        if job.kind == "image" and asked.get("asked", {}).get("response_format") == "b64_json":
+            providers = Pictured(providers)
         calls = self._calls = Calls(
             parts.settings, providers, ways, request, job.attempt, parts.routing,
             self._began + job.left_s, self._own,
@@ -209,7 +212,11 @@ class Attempt:
             self._tell_choice(calls.answered, context)
         else:
             for chunk in calls.stream() if self._choice is None else self._routed(calls, context):
-                self.relay.chunk(chunk)
+                try:
+                    self.relay.chunk(chunk)
+                except ProviderError as error:
+                    assert calls.answered is not None
+                    raise Interrupted(calls.answered.route.provider, error) from error
 
     def _chosen(self, options: dict[str, Any]) -> tuple[Model | None, list[str]]:
         """The router's choice among the candidates that the door found, and its fallbacks."""

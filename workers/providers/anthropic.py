@@ -54,7 +54,7 @@ class Anthropic:
     """Anthropic's API at `base_url`, called with `api_key` if there is one."""
 
     def __init__(self, transport: httpx.BaseTransport, base_url: str, api_key: str) -> None:
-        self._transport = transport
+        self._transport, self._key = transport, api_key
         self._url = httpx.URL(base_url.rstrip("/") + "/messages")
         self._headers = headers_for(self._url, (b"anthropic-version", VERSION))
         if api_key:
@@ -62,7 +62,7 @@ class Anthropic:
 
     def complete(self, call: Call) -> Completion:
         """The whole answer; raises ProviderError."""
-        with as_provider_errors():
+        with as_provider_errors(self._key):
             response = self._post(body_of(call), call)
             try:
                 return _completion(orjson.loads(read(response)))
@@ -71,7 +71,7 @@ class Anthropic:
 
     def stream(self, call: Call) -> Iterator[Chunk]:
         """The answer, a chunk a read; raises ProviderError."""
-        with as_provider_errors():
+        with as_provider_errors(self._key):
             response = self._post({**body_of(call), "stream": True}, call)
             frames = Frames(response, call)
             try:

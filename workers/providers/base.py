@@ -20,6 +20,9 @@ RETRYABLE: frozenset[str] = frozenset(
 )
 
 
+HIDDEN = "***"
+
+
 class ProviderError(Exception):
     """A provider call that failed.
 
@@ -45,6 +48,12 @@ class ProviderError(Exception):
         self.retry_after = retry_after
         self.status = status
         self.param = param
+
+    def hide(self, secret: str) -> None:
+        """Takes `secret` out of the message, which clients and the record of attempts are told."""
+        if secret and secret in self.message:
+            self.message = self.message.replace(secret, HIDDEN)
+            self.args = (self.message,)
 
 
 @dataclass(slots=True)

@@ -40,7 +40,7 @@ class Gemini:
     """The Gemini API at `base_url`, called with `api_key` if there is one."""
 
     def __init__(self, transport: httpx.BaseTransport, base_url: str, api_key: str) -> None:
-        self._transport = transport
+        self._transport, self._key = transport, api_key
         self._base = base_url.rstrip("/")
         self._headers = headers_for(httpx.URL(self._base))
         if api_key:
@@ -48,7 +48,7 @@ class Gemini:
 
     def complete(self, call: Call) -> Completion:
         """The whole answer; raises ProviderError."""
-        with as_provider_errors():
+        with as_provider_errors(self._key):
             response = self._post("generateContent", body_of(call), call)
             reader, chunk = _Reader(), Chunk([])
             reader.take(read(response), chunk)
@@ -56,7 +56,7 @@ class Gemini:
 
     def stream(self, call: Call) -> Iterator[Chunk]:
         """The answer, a chunk a read; raises ProviderError."""
-        with as_provider_errors():
+        with as_provider_errors(self._key):
             response = self._post("streamGenerateContent?alt=sse", body_of(call), call)
             frames = Frames(response, call)
             try:
@@ -85,7 +85,7 @@ class Gemini:
 
     def draw(self, call: Call) -> Answer:
         """An image; raises ProviderError."""
-        with as_provider_errors():
+        with as_provider_errors(self._key):
             return drawn(read(self._post("generateContent", drawing(call), call)))
 
     def _embedded(
@@ -99,7 +99,7 @@ class Gemini:
                 {"model": model, "content": {"parts": [{"text": text}]}, **each} for text in texts
             ]
         }
-        with as_provider_errors():
+        with as_provider_errors(self._key):
             raw = read(self._post("batchEmbedContents", body, call))
         try:
             told = orjson.loads(raw)

@@ -17,6 +17,7 @@ from workers.providers.openai_answers import (
     counted,
     finish_of,
     mend,
+    mend_calls,
     whole_choices,
 )
 from workers.providers.refusals import message_in, told_error
@@ -48,6 +49,7 @@ class OpenAI:
         without: Iterable[str] = (),
     ) -> None:
         self._transport, self._base = transport, base_url.rstrip("/")
+        self._key = api_key
         self._without = frozenset(without)
         self._url = httpx.URL(f"{self._base}/chat/completions")
         self._headers = headers_for(self._url)
@@ -56,7 +58,7 @@ class OpenAI:
 
     def complete(self, call: Call) -> Completion:
         """The whole answer; raises ProviderError."""
-        with as_provider_errors():
+        with as_provider_errors(self._key):
             response = post(self._transport, self._url, self._headers, self._asked(call), call)
             try:
                 body = orjson.loads(read(response))
@@ -68,7 +70,7 @@ class OpenAI:
 
     def stream(self, call: Call) -> Iterator[Chunk]:
         """The answer, a chunk a read; raises ProviderError."""
-        with as_provider_errors():
+        with as_provider_errors(self._key):
             content = self._asked(call, {"stream": True, "stream_options": USAGE})
             frames = Frames(post(self._transport, self._url, self._headers, content, call), call)
             try:
@@ -82,7 +84,7 @@ class OpenAI:
 
     def draw(self, call: Call) -> Answer:
         """Images of a prompt; raises ProviderError."""
-        return operations.drawn(call, self._told("images/generations", operations.drawing(call)))
+        return operations.drawn(self._told("images/generations", operations.drawing(call)))
 
     def transcribe(self, call: Call) -> Answer:
         """The text of a recording; raises ProviderError."""
@@ -104,7 +106,7 @@ class OpenAI:
             (name, content_type if name == b"Content-Type" else value)
             for name, value in self._headers
         ]
-        with as_provider_errors():
+        with as_provider_errors(self._key):
             url = httpx.URL(f"{self._base}/{path}")
             return read(post(self._transport, url, headers, content, call))
 
@@ -176,8 +178,11 @@ def _take(data: bytes, chunk: Chunk) -> bool:
             delta = choice["delta"]
             if type(choice["index"]) is not int or type(delta) is not dict:
                 raise TypeError
-            if "reasoning" in delta or type(delta.get("content")) is list:
+            content = delta.get("content")
+            if "reasoning" in delta or (content is not None and type(content) is not str):
                 mend(delta)
+            if delta.get("tool_calls") is not None:
+                mend_calls(delta["tool_calls"])
             chunk.choices.append(choice)
         chunk.usage = told.get("usage") or chunk.usage
     except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError) as error:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import orjson
+
 from workers.providers.base import ProviderError
 
 FINISHES = frozenset({"stop", "length", "tool_calls", "content_filter", "function_call"})
@@ -45,17 +47,41 @@ def mend(message: dict[str, Any]) -> None:
         message["content"] = text or None
         if thoughts:
             message["reasoning_content"] = thoughts
+    elif content is not None and type(content) is not str:
+        raise TypeError
+
+
+def mend_calls(calls: Any) -> None:
+    """Makes arguments that are an object, as Ollama's own API has them, the text that they are in
+    OpenAI's. Raises TypeError or AttributeError if these are no tool calls."""
+    if type(calls) is not list:
+        raise TypeError
+    for call in calls:
+        for name, piece in (("function", "arguments"), ("custom", "input")):
+            payload = call.get(name)
+            if payload is None:
+                continue
+            told = payload.get(piece)
+            if type(told) is dict:
+                payload[piece] = orjson.dumps(told).decode()
+            elif told is not None and type(told) is not str:
+                raise TypeError
 
 
 def whole_choices(choices: Any) -> list[dict[str, Any]]:
-    """The choices of a whole answer, mended; raises TypeError or KeyError if they are none."""
+    """The choices of a whole answer, mended; raises AttributeError, TypeError or KeyError if they
+    are none."""
     if type(choices) is not list or not choices:
         raise TypeError
-    for choice in choices:
+    for at, choice in enumerate(choices):
         message = choice["message"]
         if type(message) is not dict:
             raise TypeError
+        choice.setdefault("index", at)
+        message.setdefault("content", None)
         mend(message)
+        if message.get("tool_calls") is not None:
+            mend_calls(message["tool_calls"])
         if choice.get("finish_reason"):
             choice["finish_reason"] = finish_of(choice["finish_reason"])
     return choices

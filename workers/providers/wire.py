@@ -225,11 +225,17 @@ def _beginning(response: httpx.Response) -> bytes:
 
 
 class as_provider_errors:
-    """Turns httpx's errors into ProviderError."""
+    """Turns httpx's errors into ProviderError, and lets none tell the `key` of the call, which some
+    providers repeat when they refuse it."""
+
+    def __init__(self, key: str) -> None:
+        self._key = key
 
     def __enter__(self) -> None: ...
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, ProviderError):
+            error.hide(self._key)
         if isinstance(error, httpx.ConnectTimeout | httpx.ConnectError):
             raise ProviderError("connect", str(error)) from error
         if isinstance(error, httpx.TimeoutException):

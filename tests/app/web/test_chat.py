@@ -54,6 +54,25 @@ def test_what_is_wrong_is_refused_by_its_field(
     assert answer.get_json()["error"]["param"] == param
 
 
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"provider": "nobody"}, "provider"),
+        ({"extra_body": {"provider": "nobody"}}, "provider"),
+        ({"model": "nothing", "provider": "builtin"}, "model"),
+        ({"model": "nobody/builtin/eliza"}, "model"),
+    ],
+)
+def test_a_provider_that_has_not_the_model_is_refused_by_its_own_field(
+    caller: Caller, fields: dict[str, Any], param: str
+) -> None:
+    answer = caller.post("/v1/chat/completions", {**CHAT, **fields})
+    error = answer.get_json()["error"]
+    assert (answer.status_code, error["code"]) == (404, "model_not_found")
+    assert error["param"] == param
+    assert str(fields.get(param, "nobody")) in error["message"]
+
+
 def test_what_is_put_before_the_messages_is_held_for(
     caller: Caller, connection: Connection
 ) -> None:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.catalogue.model import Model, Price
+from app.dialects.messages.answer import MEDIA_TOKENS
 from tests.workers.inference.scripted import COST, USAGE, model
 from workers.inference.account import NO_TOKENS, bill, call_costs, told_or_estimated
 
@@ -61,6 +62,20 @@ def test_what_is_no_count_is_counted_by_us(told: dict[str, Any] | None) -> None:
     assert told_or_estimated(told, "12345678", "1234") == {
         "prompt_tokens": 2, "completion_tokens": 1, "total_tokens": 3, "estimated": True,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["image_url", "input_audio", "file"])
+def test_what_is_no_text_counts_by_the_piece_however_much_it_weighs(kind: str) -> None:
+    words = [{"type": "text", "text": "What is it?"}, {"text": "And that?"}]
+    heavy = [{"type": kind, kind: {"data": "A" * 1_000_000}}] * 2
+
+    def counted(parts: Any) -> int:
+        request = {"messages": [{"role": "user", "content": parts}, {"role": "assistant"}]}
+        usage = told_or_estimated(None, orjson.dumps(request).decode(), "")
+        return int(usage["prompt_tokens"])
+
+    assert counted([*words, *heavy]) == counted(words) + 2 * MEDIA_TOKENS
+    assert counted("A" * 1_000_000) > 250_000
 
 
 def test_a_bill_has_the_costs_by_part() -> None:

@@ -1,6 +1,7 @@
 """One attempt from its claim to its terminal event, with a real log and a provider on a script."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import gevent
@@ -29,6 +30,7 @@ from tests.workers.inference.scripted import (
     whole,
 )
 from workers.inference.run import Attempt, Cancelled, Ended, Lost, Parts, Released
+from workers.providers.base import Answer, Call, Chunk
 
 HOLD = 10**9
 Make = Callable[..., Attempt]
@@ -146,6 +148,14 @@ def test_a_cut_stream_fails_at_once_and_keeps_what_was_said(
     assert end["usage"]["completion_tokens"] == 1
     assert end["usage"]["total_cost_usd"] == 0
     assert names(log_of(publisher, wire))[-1] == "failed"
+
+
+def test_a_chunk_that_cannot_be_read_is_the_providers_fault(make: Make) -> None:
+    broken = Chunk([{"index": 0, "delta": {}, "logprobs": ["a"]}])
+    end = ended(make(claimed("stream"), [say("half"), broken, say("", "stop")]))
+    assert (end["state"], end["cost"]) == ("failed", 0)
+    assert end["error"]["code"] == "stream_interrupted"
+    assert end["body"]["choices"][0]["message"]["content"] == "half"
 
 
 def thrown(attempt: Attempt, at: Callable[[], object], what: type[BaseException]) -> Ended:
@@ -278,3 +288,25 @@ def test_an_answer_that_cannot_be_stored_is_dropped(make: Make) -> None:
     assert (outcome.state, outcome.cost, outcome.body, outcome.calls) == ("failed", 0, None, "[]")
     assert orjson.loads(outcome.error or "")["message"]
     assert outcome.attempt == 1
+
+
+@pytest.mark.parametrize(
+    ("form", "state"), [("b64_json", "failed"), ("url", "completed"), (None, "completed")]
+)
+def test_an_image_that_a_provider_gives_by_address_is_for_who_did_not_want_base64(
+    publisher: Publisher, form: str | None, state: str
+) -> None:
+    class Brush(Scripted):
+        def draw(self, call: Call) -> Answer:
+            return Answer({"data": [{"url": "https://x.test/1"}]}, {**USAGE, "images": 1})
+
+    painter = model("m", "p")
+    painter = replace(painter, spec=painter.spec.model_copy(update={"does": "image"}))
+    catalogue = catalogue_of(painter)
+    parts = Parts(Settings(), catalogue, providers_of(catalogue, p=Brush([])), publisher)
+    wanted = {"model": "m", "prompt": "p", "asked": {"response_format": form}}
+    end = ended(
+        Attempt(parts, claimed("sync", kind="image", request=orjson.dumps(wanted).decode()))
+    )
+    assert end["state"] == state
+    assert (end["body"] is None) is (state == "failed")

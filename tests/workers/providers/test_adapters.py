@@ -19,6 +19,7 @@ from tests.workers.providers.vendors.base import (
     MODEL,
     OPERATIONS,
     VECTORS,
+    Reply,
     Said,
     ToolSaid,
     UsageSaid,
@@ -309,3 +310,17 @@ def test_an_operation_is_done_or_refused(
         assert told.usage["images"] == 1
     else:
         assert told.body["text"] == "a moon"
+
+
+@every
+@ways
+@pytest.mark.parametrize("status", [200, 400, 401, 503])
+def test_a_refusal_that_repeats_the_key_is_told_without_it(
+    vendor: Vendor, transport: GeventTransport, streamed: bool, status: int
+) -> None:
+    told = {"type": "error", "error": {"type": "api_error", "message": f"Wrong: Bearer {KEY}!"}}
+    reply = Reply((json.dumps(told).encode(),), status)
+    with pytest.raises(ProviderError) as raised:
+        answer(vendor, transport, call(), reply, streamed)
+    assert raised.value.message == "Wrong: Bearer ***!"
+    assert KEY not in repr(raised.value)

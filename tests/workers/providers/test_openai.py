@@ -92,7 +92,7 @@ def test_sends_the_request_with_the_providers_model_and_key() -> None:
     assert request.headers["host"] == "api.test"
     assert request.headers["content-length"] == str(len(request.content))
     assert request.extensions["timeout"] == {"connect": 5.0, "read": 60.0}
-    assert completion.choices == [{"index": 0, "message": {}, "finish_reason": "stop"}]
+    assert completion.choices[0]["message"] == {"content": None}
     assert completion.usage == USAGE
 
 

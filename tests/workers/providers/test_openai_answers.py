@@ -107,6 +107,54 @@ def test_tokens_of_thoughts_that_are_counted_apart_count(streamed: bool) -> None
     assert told.usage["completion_tokens"] == 11
 
 
+def told_by(message: dict[str, Any], streamed: bool) -> dict[str, Any]:
+    """What the adapter itself makes of an answer with one choice, whose index is not told if it
+    comes whole."""
+    choice = {"delta": message, "index": 0} if streamed else {"message": message}
+    raw = orjson.dumps({"choices": [{**choice, "finish_reason": "stop"}]})
+    content = b"data: " + raw + b"\n\n" if streamed else raw
+    answer = httpx.MockTransport(lambda _: httpx.Response(200, content=content))
+    provider, call = OpenAI(answer, "https://api.test", ""), Call({"messages": []}, "m")
+    if streamed:
+        [chunk] = provider.stream(call)
+        return {**chunk.choices[0], "message": chunk.choices[0]["delta"]}
+    return provider.complete(call).choices[0]
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"content": 5},
+        {"content": {"text": "a"}},
+        {"content": [{"type": "text", "text": 5}]},
+        {"tool_calls": "none"},
+        {"tool_calls": {"id": "call_1"}},
+        {"tool_calls": ["call_1"]},
+        {"tool_calls": [{"function": "f"}]},
+        {"tool_calls": [{"function": {"name": "f", "arguments": 5}}]},
+    ],
+)
+def test_an_answer_that_no_client_could_read_is_a_protocol_error(
+    message: dict[str, Any], streamed: bool
+) -> None:
+    with pytest.raises(ProviderError) as raised:
+        told_by(message, streamed)
+    assert raised.value.kind == "protocol"
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_arguments_that_are_an_object_become_text(streamed: bool) -> None:
+    call = {"index": 0, "id": "c", "function": {"name": "f", "arguments": {"at": "noon"}}}
+    [told] = told_by({"tool_calls": [call]}, streamed)["message"]["tool_calls"]
+    assert told["function"]["arguments"] == '{"at":"noon"}'
+
+
+def test_a_whole_choice_has_an_index_and_a_content_whether_told_or_not() -> None:
+    told = told_by({"role": "assistant"}, streamed=False)
+    assert (told["index"], told["message"]["content"]) == (0, None)
+
+
 @pytest.mark.parametrize("told", [None, {}, [], 7, "12"])
 def test_what_is_no_usage_is_none(told: Any) -> None:
     assert counted(told) is None

@@ -145,10 +145,10 @@ def test_what_is_no_list_of_images_is_a_protocol_error(told: Any) -> None:
     assert error.kind == "protocol"
 
 
-def test_an_address_is_no_answer_to_who_wants_the_image() -> None:
+def test_an_address_is_passed_on_where_a_provider_gives_no_base64() -> None:
     asked = Asked({"data": [{"url": "https://x.test/1"}]})
-    request = {"prompt": "p", "response_format": "b64_json"}
-    assert refused(asked.provider.draw, Call(request, "m")).kind == "protocol"
+    answer = asked.provider.draw(Call({"prompt": "p", "response_format": "b64_json"}, "m"))
+    assert answer.body["data"] == [{"url": "https://x.test/1"}]
 
 
 def transcribe(asked: Asked, parameters: dict[str, Any] | None = None, **request: Any) -> Answer:

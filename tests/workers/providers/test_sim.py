@@ -205,6 +205,8 @@ def test_a_wrong_value_is_refused_by_name(
 @pytest.mark.parametrize(
     ("request_fields", "field"),
     [
+        ({"messages": [], "tool_choice": "required"}, "tool_choice"),
+        ({"messages": [], "tool_choice": {"type": "function"}}, "tool_choice"),
         ({}, "messages"),
         ({"messages": [{"content": {1, 2}}]}, "messages"),
         ({"messages": [], "n": 0}, "n"),

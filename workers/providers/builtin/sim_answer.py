@@ -28,7 +28,9 @@ from workers.providers.builtin.sim_tools import (
     tool_results,
 )
 
-BEYOND_WORDS = ("tools", "response_format", "logprobs", "top_logprobs", "reasoning_effort")
+BEYOND_WORDS = (
+    "tools", "tool_choice", "response_format", "logprobs", "top_logprobs", "reasoning_effort",
+)  # fmt: skip
 EFFORTS = {"none": 0, "minimal": 4, "low": 8, "medium": 16, "high": 32, "xhigh": 64}
 """Tokens of reasoning for each effort."""
 

@@ -124,6 +124,8 @@ def _tools(request: dict[str, Any]) -> list[Tool]:
 
 def _chosen(tools: list[Tool], choice: Any) -> tuple[list[Tool], bool]:
     """The tools that may be called, and whether one must be."""
+    if choice == "required" and not tools:
+        raise invalid("tool_choice", "needs tools to choose from")
     if choice in ("auto", "none", "required"):
         return ([] if choice == "none" else tools), choice == "required"
     if isinstance(choice, dict) and choice.get("type") == "allowed_tools":

@@ -98,6 +98,8 @@ def test_results_are_those_since_the_user_spoke() -> None:
         ({"tool_choice": "perhaps"}, "tool_choice"),
         ({"tool_choice": {"type": "function", "function": {"name": "x"}}}, "tool_choice"),
         ({"tool_choice": {"type": "custom", "custom": {"name": "x"}}}, "tool_choice"),
+        ({"tools": [], "tool_choice": "required"}, "tool_choice"),
+        ({"tools": None, "tool_choice": "required"}, "tool_choice"),
         ({"tools": [tool("double", x={"not": {}})]}, "tools.0.function.parameters"),
     ],
 )
