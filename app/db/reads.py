@@ -26,8 +26,9 @@ class Reads:
 
     def run(self, function: Callable[[Connection], Answer]) -> Answer:
         """What `function` returns. Raises Unavailable if Postgres is away."""
+        patience = gevent.Timeout(TIMEOUT_S)
         try:
-            with gevent.Timeout(TIMEOUT_S), self._room:
+            with patience, self._room:
                 connection = self._take()
                 try:
                     answer = function(connection)
@@ -37,6 +38,8 @@ class Reads:
                 self._free.append(connection)
                 return answer
         except (psycopg.OperationalError, gevent.Timeout) as error:
+            if isinstance(error, gevent.Timeout) and error is not patience:
+                raise  # The caller's own, which must end the caller.
             raise Unavailable("The database does not answer; try again.", retry_after=2) from error
 
     def change(self, work: Callable[[Connection], Answer]) -> Answer:

@@ -15,6 +15,8 @@ TYPES: tuple[MemoryType, ...] = get_args(MemoryType)
 IMPORTANCE = 0.5
 """That of a memory whose keeper says nothing of it."""
 
+_MARKS = ".,;:!\"'()[]“”‘’"
+
 
 @dataclass(frozen=True, slots=True)
 class Scope:
@@ -60,8 +62,7 @@ class NewMemory:
     @property
     def digest(self) -> bytes:
         """The same for texts that differ in case, in spaces, or in how Unicode writes a letter."""
-        normal = unicodedata.normalize("NFKC", self.content).casefold()
-        return hashlib.sha256(" ".join(normal.split()).encode()).digest()
+        return hashlib.sha256(" ".join(_normal(self.content)).encode()).digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,16 @@ class Recalled:
     memory: Memory
     score: float
     parts: dict[str, float]
+
+
+def gist(text: str) -> list[str]:
+    """The words of a text in their order, without case, the marks around them, and "the"."""
+    words = [word.strip(_MARKS) for word in _normal(text)]
+    return [word for word in words if word not in ("", "the")]
+
+
+def _normal(text: str) -> list[str]:
+    return unicodedata.normalize("NFKC", text).casefold().split()
 
 
 def _number(*names: str | None) -> int:

@@ -9,7 +9,7 @@ import orjson
 
 from app.db.connect import Connection
 from app.errors import Conflict
-from app.memory.model import NewMemory, Scope, Stored
+from app.memory.model import NewMemory, Scope, Stored, gist
 
 COLUMNS: LiteralString = (
     "m.id, m.tenant_id, m.user_id, m.session_id, m.memory_type, m.content, u.importance, "
@@ -20,7 +20,12 @@ COLUMNS: LiteralString = (
 """The fields of a Memory, of `memory AS m` and `memory_use AS u`."""
 
 SAME = 0.97
-"""The cosine from which two texts of one scope and type are one memory."""
+"""The cosine from which two texts of one scope and type may be one memory. They are if their words
+are the same too: "Call 555-1234" and "Call 555-1235" are as near, as are a sentence and its
+negation, and all texts that the model's vocabulary lacks."""
+
+NEAREST = 8
+"""How many of those that are so near are compared by their words."""
 
 TWINS_MAX = 2000
 """How many of the latest memories of a scope and type are looked at for one that means the same."""
@@ -84,29 +89,37 @@ def _written(
 def _twin(
     connection: Connection, scope: Scope, new: NewMemory, vector: str
 ) -> tuple[int, str] | None:
-    """The memory that says the same, locked: by its text, or else the one nearest in meaning."""
+    """The memory that says the same, locked: by its text, or else one that is near in meaning and
+    has the same words."""
     given = {"shelf": scope.shelf, "session": scope.session, "type": new.memory_type,
              "digest": new.digest, "vector": vector, "most": TWINS_MAX, "apart": 1 - SAME,
-             "tenant": scope.tenant_id}  # fmt: skip
+             "tenant": scope.tenant_id, "nearest": NEAREST}  # fmt: skip
     row = connection.execute(
         "SELECT seq, id FROM memory WHERE shelf = %(shelf)s AND session = %(session)s "
         "AND memory_type = %(type)s AND digest = %(digest)s AND forgotten_at IS NULL "
         "AND tenant_id = %(tenant)s FOR NO KEY UPDATE",
         given,
     ).fetchone()
-    if row is None:
-        row = connection.execute(
-            "SELECT m.seq, m.id FROM ("
-            "SELECT m.seq, m.vector <=> %(vector)s::halfvec AS away FROM live_memory AS m "
-            "WHERE m.shelf = %(shelf)s AND m.session = %(session)s AND m.tenant_id = %(tenant)s "
-            "AND m.memory_type = %(type)s ORDER BY m.seq DESC LIMIT %(most)s) AS near "
-            "JOIN memory AS m USING (seq) WHERE near.away <= %(apart)s "
-            "ORDER BY near.away, m.seq LIMIT 1 FOR NO KEY UPDATE OF m",
-            given,
-            # A plan that was made for few memories would sort all of many.
-            prepare=False,
-        ).fetchone()
-    return row
+    if row is not None:
+        return row
+    near = connection.execute(
+        "SELECT m.seq, m.content FROM ("
+        "SELECT m.seq, m.vector <=> %(vector)s::halfvec AS away FROM live_memory AS m "
+        "WHERE m.shelf = %(shelf)s AND m.session = %(session)s AND m.tenant_id = %(tenant)s "
+        "AND m.memory_type = %(type)s ORDER BY m.seq DESC LIMIT %(most)s) AS near "
+        "JOIN memory AS m USING (seq) WHERE near.away <= %(apart)s "
+        "ORDER BY near.away, m.seq LIMIT %(nearest)s",
+        given,
+        # A plan that was made for few memories would sort all of many.
+        prepare=False,
+    )
+    said = gist(new.content)
+    same = [seq for seq, content in near if said and gist(content) == said]
+    return connection.execute(
+        "SELECT seq, id FROM memory WHERE seq = ANY (%s) AND forgotten_at IS NULL "
+        "ORDER BY seq LIMIT 1 FOR NO KEY UPDATE",
+        (same,),
+    ).fetchone()
 
 
 def _merge(connection: Connection, seq: int, new: NewMemory) -> None:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import gevent
 import orjson
 
-from app.errors import DeadlinePassed, MoonpoolError
+from app.errors import DeadlinePassed, MoonpoolError, Unavailable
 from app.jobs.model import MAX_STRIKES, Claimed, EndState, Outcome
 from app.jobs.service import release
 from app.limits.release import Release
@@ -22,6 +22,7 @@ from workers.inference.relay import Relay
 from workers.inference.run import Cancelled, Ended, Lost, Parts, Released
 
 REDIS_RETRY_S = 1.0
+POSTGRES_RETRY_S = 1.0
 Result = TypeVar("Result")
 
 
@@ -103,6 +104,16 @@ class Chore:
             except (RedisGone, ReplyError) as error:
                 log("worker").warning("chore waits for redis", error=str(error))
                 gevent.sleep(REDIS_RETRY_S)
+
+    def with_postgres(self, work: Callable[[], Result]) -> Result:
+        """As `with_redis`, for what Postgres is to do, and for rows that others lock for long. What
+        is done twice must be done once."""
+        while True:
+            try:
+                return work()
+            except Unavailable as error:
+                log("worker").warning("chore waits for postgres", error=error.message)
+                gevent.sleep(POSTGRES_RETRY_S)
 
     def _end(
         self, state: EndState, error: MoonpoolError | None, result: dict[str, Any] | None = None

@@ -2,6 +2,7 @@
 session or all, and says what is left."""
 
 from contextlib import closing
+from functools import partial
 from typing import Any
 
 import orjson
@@ -33,7 +34,8 @@ class StoreMemories(Chore):
             for place, fields in enumerate(request["memories"])
         ]
         settings, job = self.parts.settings, self.job
-        stored = keep(self._reads, settings, job.id, job.created_s, wanted)
+        keeping = partial(keep, self._reads, settings, job.id, job.created_s, wanted)
+        stored = self.with_postgres(keeping)
         if many:
             told = [_stub(new, done) for (_, new), done in zip(wanted, stored, strict=True)]
             return {"object": "list", "data": told}
@@ -53,8 +55,8 @@ class StoreMemories(Chore):
         """The memory as it stands now. Raises Gone if it is no longer there."""
         found = None
         if stored is not None:
-            at = stored.id
-            found = self._reads.run(lambda c: store.find(c, self.job.tenant_id, at))
+            find = partial(store.find, tenant_id=self.job.tenant_id, memory_id=stored.id)
+            found = self.with_postgres(lambda: self._reads.run(find))
         if stored is None or found is None:
             raise Gone("The memory was forgotten before it was stored.")
         return {**memory_object(found.memory, found.summary_id), "merged": stored.merged}

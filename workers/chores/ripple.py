@@ -21,10 +21,12 @@ class SendRipple(Chore):
         asked, parts = orjson.loads(self.job.request), self.parts
         assert parts.reads is not None, "every desk has connections for reads"
         personality = partial(current_traits, baseline=parts.catalogue.personality)
-        done = Emotions(parts.reads, parts.settings, personality).ripple(
+        send = partial(
+            Emotions(parts.reads, parts.settings, personality).ripple,
             self.job.tenant_id, asked["session_id"], asked["emotion"], asked["intensity"],
             asked["duration"], asked["description"], self.job.id,
         )  # fmt: skip
+        done = self.with_postgres(send)
         return {
             "session_id": done.state.session_id,
             "emotion": done.emotion,

@@ -91,7 +91,8 @@ class Contexts:
             context.system.append(system_prompt(baseline_of(traits or {}), traits or {}, style))
         if memory:
             wanted = memory if isinstance(memory, dict) else {}
-            scope = Scope(job.tenant_id, options.get("user"), options.get("session_id") or None)
+            user, session = options.get("user") or None, options.get("session_id") or None
+            scope = Scope(job.tenant_id, user, session)
             if wanted.get("recall") is not False:
                 self._recall(scope, wanted, text, context)
             if wanted.get("store"):

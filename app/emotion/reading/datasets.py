@@ -34,7 +34,7 @@ def emobank(path: Path, split: str | None = None) -> list[Rated]:
     """The rows of a CSV with a head whose columns `text`, `V`, `A` and `D` hold a text and three
     numbers from 1 to 5; of one `split` alone, as the column of that name has it. Raises UnknownForm
     and OSError."""
-    with path.open(encoding="utf-8", newline="") as file:
+    with path.open(encoding="utf-8-sig", newline="") as file:
         rows = csv.DictReader(file)
         for column in ("text", *AXES, *(["split"] if split else [])):
             if column not in (rows.fieldnames or ()):
@@ -65,10 +65,12 @@ def _axes(row: dict[str, str], place: str) -> tuple[float, float, float]:
 
 def goemotions(path: Path) -> list[Named]:
     """The lines of a TSV without a head: a text, the places of its labels in LABELS with commas
-    between, and anything. Raises UnknownForm and OSError."""
+    between, and anything; blank lines are left out. Raises UnknownForm and OSError."""
     found = []
-    with path.open(encoding="utf-8", newline="\n") as file:
+    with path.open(encoding="utf-8-sig", newline="\n") as file:
         for number, line in enumerate(file, 1):
+            if line in ("\n", "\r\n"):
+                continue
             place = f"{path}, line {number}"
             text, tab, rest = line.rstrip("\r\n").partition("\t")
             if not tab:

@@ -89,3 +89,10 @@ def test_a_read_that_takes_too_long_is_an_outage(
 def test_nobody_there_is_an_outage() -> None:
     with pytest.raises(Unavailable):
         Reads("postgresql:///x?host=/nowhere", "reads").run(pid)
+
+
+def test_a_timeout_of_the_caller_ends_the_caller(some: Reads) -> None:
+    own = gevent.Timeout(0.05)
+    with pytest.raises(gevent.Timeout) as ended, own:
+        some.run(lambda _: gevent.sleep(10))
+    assert ended.value is own

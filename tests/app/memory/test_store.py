@@ -53,16 +53,28 @@ def test_a_greater_importance_is_taken_over(plain: Connection, scope: Scope) -> 
     assert row(plain, first.id, "importance") == (1.0,)
 
 
-def test_texts_that_mean_the_same_are_merged_and_others_are_not(
+def test_texts_near_in_meaning_are_merged_if_their_words_are_the_same(
     plain: Connection, scope: Scope
 ) -> None:
     said = " ".join(f"word{number}" for number in range(40))
-    alike, other = f"{said} more", f"{said} one two three four"
-    meant = vectors([said, alike, other])
-    assert meant[0] @ meant[1] > SAME > meant[0] @ meant[2]
+    alike, negated, turned = f"The {said}.", f"not {said}", f"word1 word0 {said[12:]}"
+    assert all(vectors([said])[0] @ meant > SAME for meant in vectors([negated, turned]))
     first = remember(plain, scope, said)
-    assert remember(plain, scope, alike).id == first.id
-    assert not remember(plain, scope, other).merged
+    assert remember(plain, scope, alike, meaning=said).id == first.id
+    assert not remember(plain, scope, alike, meaning="far away").merged
+    assert not remember(plain, scope, negated).merged
+    assert not remember(plain, scope, turned).merged
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("😀", "🙁"), ("ฉันชอบกาแฟ", "ฉันไม่ชอบชา"), ("I am -5 m down.", "I am 5 m down."), ("!", "...")],
+)
+def test_texts_that_the_model_cannot_tell_apart_are_all_kept(
+    plain: Connection, scope: Scope, first: str, second: str
+) -> None:
+    remember(plain, scope, first)
+    assert not remember(plain, scope, second, meaning=first).merged
 
 
 def test_other_scopes_and_types_are_left_alone(plain: Connection, scope: Scope) -> None:

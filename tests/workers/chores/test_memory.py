@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from app.db.connect import Connection
+from app.errors import Unavailable
 from app.events.log import stream_key
 from app.jobs import store as jobs
 from app.jobs.model import HandedBack, Lane, chore_draft
@@ -24,6 +25,7 @@ from tests.conftest import short_folder
 from tests.workers.chores.conftest import MakeDesk
 from tests.workers.chores.parts import result_of
 from tests.workers.inference.desks import log_of
+from workers.chores import base
 from workers.chores import memory as room
 from workers.inference.desk import Desk
 from workers.inference.run import Lost
@@ -74,6 +76,29 @@ def lose(connection: Connection, job_id: str) -> None:
     """Gives a job whose worker is gone to the next."""
     assert state(connection, job_id) == "running"
     jobs.requeue(connection, [HandedBack(job_id, 1, None)], "lost")
+
+
+def test_a_database_that_is_away_costs_time_and_not_the_memory(
+    desk: Desk, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep, find, away = room.keep, store.find, [True, True]
+
+    def late(work: Any) -> Any:
+        def tried(*asked: Any, **fields: Any) -> Any:
+            if away and away.pop():
+                raise Unavailable("The database does not answer; try again.")
+            return work(*asked, **fields)
+
+        return tried
+
+    monkeypatch.setattr(room, "keep", late(keep))
+    monkeypatch.setattr(store, "find", late(find))
+    monkeypatch.setattr(base, "POSTGRES_RETRY_S", 0.0)
+    mine = tenant(connection)
+    job_id = storing(connection, mine, "I like tea.")
+    desk.answer(LANE, 1)
+    assert result_of(connection, mine, job_id)["content"] == "I like tea."
+    assert (away, contents(connection)) == ([], ["I like tea."])
 
 
 def test_a_store_that_is_broken_off_goes_on_where_it_was(

@@ -8,10 +8,13 @@ import pytest
 from app.db.connect import Connection
 from app.emotion import store as sessions
 from app.emotion.ripples import RIPPLE_KIND
+from app.emotion.service import Emotions, Rippled
+from app.errors import Unavailable
 from app.jobs import store
 from app.jobs.model import chore_draft
 from tests.app.line import assert_proven, tenant
 from tests.workers.chores.parts import result_of
+from workers.chores import base
 from workers.chores.ripple import SendRipple
 from workers.inference.desk import Desk
 
@@ -85,6 +88,24 @@ def test_a_second_attempt_finds_it_done(
     session = sessions.find(connection, mine, "user-123")
     assert session is not None
     assert (session.seq, len(session.ripples), told["reached"]) == (1, 1, 0)
+
+
+def test_rows_that_are_locked_for_long_cost_time_and_not_the_ripple(
+    desk: Desk, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, ripple, tries = tenant(connection), Emotions.ripple, []
+
+    def late(*asked: Any) -> Rippled:
+        tries.append(asked)
+        if len(tries) < 4:
+            raise Unavailable("The database does not answer; try again.")
+        return ripple(*asked)
+
+    monkeypatch.setattr(Emotions, "ripple", late)
+    monkeypatch.setattr(base, "POSTGRES_RETRY_S", 0.0)
+    job_id = rippled(desk, connection, mine)
+    assert result_of(connection, mine, job_id)["emotion"] == "joy"
+    assert [one["outcome"] for one in store.attempts_of(connection, job_id)] == ["completed"]
 
 
 @pytest.mark.parametrize("emotion", ["frobnication", "neutral"])

@@ -165,6 +165,14 @@ def test_a_turn_is_remembered_when_asked_and_recalled_later(
     assert row[0]["associated_emotion"] == "joy"
 
 
+def test_an_empty_user_is_none_whose_memories_can_be_listed_and_forgotten(
+    desk: Desk, connection: Connection, answering: Scripted, mine: str
+) -> None:
+    chat(desk, connection, mine, memory={"store": True}, user="", session_id="")
+    found = connection.execute("SELECT DISTINCT user_id, session_id FROM memory").fetchall()
+    assert found == [(None, None)]
+
+
 def test_nothing_to_recall_adds_no_message(
     desk: Desk, connection: Connection, answering: Scripted, mine: str
 ) -> None:

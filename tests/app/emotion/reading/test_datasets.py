@@ -56,6 +56,13 @@ def test_goemotions_is_read_line_by_line(folder: Path) -> None:
     ]
 
 
+def test_files_as_windows_writes_them_are_read(folder: Path) -> None:
+    path = written(folder, "\ufefftext,V,A,D\r\nWell,3,3,3\r\n")
+    assert datasets.emobank(path) == [Rated("Well", (0, 0, 0))]
+    path = written(folder, "\ufeffWell\t27\tid1\r\n\r\nNo\t2\tid2\r\n\r\n")
+    assert [row.text for row in datasets.goemotions(path)] == ["Well", "No"]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
