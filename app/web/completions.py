@@ -23,7 +23,6 @@ from app.web.openai_stream import Chunks
 from app.web.schemas.chat import ChatRequest
 from app.web.schemas.completions import CompletionRequest
 
-
 CHAT_ALONE = (
     "emotion_tracking", "memory", "lunes", "include_references", "include_web_chat", "debug",
 )  # fmt: skip

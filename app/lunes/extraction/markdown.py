@@ -18,8 +18,8 @@ from app.lunes.extraction.blocks import (
 from app.lunes.extraction.html import fragment_blocks
 
 NESTING = 100
-"""How deep lists and quotes may stand in each other: a list takes two, a quote one. The parser leaves
-out what is deeper."""
+"""How deep lists and quotes may stand in each other: a list takes two, a quote one. The parser
+leaves out what is deeper."""
 
 _PARSER = MarkdownIt("commonmark", {"maxNesting": NESTING}).enable("table")
 _HOLDERS = ("list_item_open", "blockquote_open")
