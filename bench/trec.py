@@ -1,6 +1,7 @@
 """How well lunes find what a test collection asks for, through the endpoints.
 
     .venv/bin/python -m bench.trec --documents cran.all.1400 --queries cran.qry --qrels cranqrel
+    .venv/bin/python -m bench.trec --documents latimes.sgml --queries topics.301-350 --qrels qrels
     .venv/bin/python -m bench.trec --documents corpus.jsonl --queries queries.jsonl --qrels test.tsv
     … --url http://127.0.0.1:8000 --key mp-…
 
@@ -34,6 +35,9 @@ from bench.trec_data import Judgements, Text, documents, is_cranfield, judgement
 
 PASSAGES = 100
 """How many a search gives at most, and so how deep recall and MAP look."""
+
+QUERY_CHARS = 1000
+"""Of a query a search reads no more, and refuses one of over 4,000."""
 
 AT_ONCE = 16
 HEADS = (
@@ -124,7 +128,7 @@ def _take_in(api: Api, lune_id: str, text: Text) -> None:
 
 def searched(api: Api, lune_id: str, query: str, weights: Weights) -> list[str]:
     """The documents found, best first: each where its best passage stands."""
-    asked: dict[str, Any] = {"query": query, "limit": PASSAGES}
+    asked: dict[str, Any] = {"query": query[:QUERY_CHARS], "limit": PASSAGES}
     if weights is not None:
         asked["fusion"] = weights
     found = api.ask("POST", f"/lunes/{lune_id}/search", json=asked)["data"]

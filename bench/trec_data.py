@@ -6,6 +6,7 @@
 - BEIR's: a JSON object a line with `_id`, `title` and `text`; judgements as tab-separated
   `query-id`, `corpus-id`, `score` under a header.
 - Tab-separated `id`, `text`, or `id`, `title`, `text`.
+- TREC's: documents and topics in SGML ([trec_sgml.py](trec_sgml.py)).
 - TREC's judgements, `query 0 document relevance`, and the same without the 0.
 """
 
@@ -18,6 +19,7 @@ from pathlib import Path
 import orjson
 
 from bench.running import BenchError
+from bench.trec_sgml import entries, is_sgml
 
 _FIELD = re.compile(r"\.([ITABW])(?:\s+(\S+))?\s*")
 _CODES = {"1": 4.0, "2": 3.0, "3": 2.0, "4": 1.0}
@@ -80,13 +82,19 @@ def is_cranfield(path: Path) -> bool:
 
 
 def _is_smart(path: Path) -> bool:
-    with path.open() as lines:
-        return next(lines, "").startswith(".I")
+    return _start(path).startswith(".I")
+
+
+def _start(path: Path) -> str:
+    with path.open(errors="replace") as lines:
+        return lines.read(1000)
 
 
 def _texts(path: Path) -> Iterator[Text]:
     if _is_smart(path):
         return _smart(path)
+    if is_sgml(_start(path)):
+        return (Text(*one) for one in entries(path.read_text(errors="replace")))
     if path.suffix in (".jsonl", ".json"):
         return _json(path)
     return _tabs(path)

@@ -23,6 +23,10 @@ from app.web.openai_stream import Chunks
 from app.web.schemas.chat import ChatRequest
 from app.web.schemas.completions import CompletionRequest
 
+CHAT_ALONE = (
+    "emotion_tracking", "memory", "lunes", "include_references", "include_web_chat", "debug",
+)  # fmt: skip
+
 
 def completion_routes(front: Front) -> Blueprint:
     """The blueprint of the door for text completions."""
@@ -42,7 +46,7 @@ def completion_routes(front: Front) -> Blueprint:
 
 def refuse(wanted: CompletionRequest) -> None:
     """Raises InvalidRequest for what a chat completion cannot stand for."""
-    for name in ("emotion_tracking", "memory", "debug"):
+    for name in CHAT_ALONE:
         if getattr(wanted, name) or getattr(wanted.extra_body, name, None):
             raise InvalidRequest(f"{name} is for /v1/chat/completions.", param=name)
     if wanted.suffix:

@@ -42,8 +42,8 @@ REFUSALS = {
 def start_turn(front: Front, chat: Opened, said: str, key: str) -> int:
     """Starts the turn that answers `said`; its number. A turn that came with `key` before is that
     turn; if its job was never admitted, it is now. Raises Conflict while another is open, Gone
-    where the beginning has been deleted, KeyReused, OverBudget and NoCredit, and what `admit`
-    raises."""
+    where the beginning, a lune or the model has been deleted, KeyReused, OverBudget and NoCredit,
+    and what `admit` raises."""
     known = front.reads.run(lambda c: store.known_turn(c, chat.id, key))
     turns = front.reads.run(lambda c: store.turns(c, chat.id))
     lost = next((turn for turn in turns if turn.number == known), None)
@@ -92,12 +92,20 @@ def _draft(front: Front, chat: Opened, asked: dict[str, Any]) -> Draft:
 
 
 def _understood(front: Front, asked: dict[str, Any]) -> tuple[Asked, list[Model]]:
+    """What a turn asks of the line, and the models that may answer. Raises Gone for a lune or a
+    model that is not there any more: to the page a 404 is a link that has ended, and their names
+    are the tenant's."""
     body = orjson.dumps(asked)
     wanted = parsed(ChatRequest, body)
     understood = chat_asked(wanted, body)
     understood.context_bytes = context_bytes(wanted, front.settings)
-    unless_unknown(front, wanted)
-    return understood, models_for(front, understood)
+    try:
+        unless_unknown(front, wanted)
+        return understood, models_for(front, understood)
+    except NotFound:
+        raise Gone(
+            "What this conversation draws on has been taken away, so it cannot go on."
+        ) from None
 
 
 def _room(models: list[Model], understood: Asked, left: int) -> int:

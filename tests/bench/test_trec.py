@@ -73,6 +73,47 @@ def test_lines_of_json_and_of_columns_are_read(tmp_path: Path) -> None:
     assert queries(written(tmp_path, "q.tsv", "q9\tWhy?\n")) == [Text("q9", "", "Why?")]
 
 
+NEWS = """<DOC>
+<DOCNO> LA010189-0001 </DOCNO>
+<DOCID> 1 </DOCID>
+<HEADLINE>
+<P>
+PEPPERS &amp; more
+</P>
+</HEADLINE>
+<TEXT>
+<P>They are
+hot.</P>
+</TEXT>
+<GRAPHIC> Photo </GRAPHIC>
+</DOC>
+<doc><docno>2</docno><title>shear flow</title><author>x</author><p>past a plate, if 1 < 2</p></doc>
+"""
+TOPICS = """<top>
+<head> Tipster Topic Description
+<num> Number: 051
+<title> Topic:  Airbus
+Subsidies
+<desc> Description:
+Aid to Airbus.
+</top>
+<top><num>q7</num><title></title><desc>Why is it so?</desc></top>
+"""
+
+
+def test_trecs_own_form_is_read_and_its_topics_bear_the_numbers_of_judgements(
+    tmp_path: Path,
+) -> None:
+    assert documents(written(tmp_path, "latimes", NEWS)) == [
+        Text("LA010189-0001", "PEPPERS & more", "They are hot."),
+        Text("2", "shear flow", "past a plate, if 1 < 2"),
+    ]
+    asked = [Text("51", "", "Airbus Subsidies"), Text("q7", "", "Why is it so?")]
+    assert queries(written(tmp_path, "topics", TOPICS)) == asked
+    marked = f'<?xml version="1.0"?>\n<xml>\n{TOPICS}</xml>'
+    assert queries(written(tmp_path, "topics.xml", marked)) == asked
+
+
 @pytest.mark.parametrize(
     ("text", "codes", "expected"),
     [
@@ -126,6 +167,16 @@ def test_a_document_stands_where_its_best_passage_does() -> None:
 
     found: Any = Found()
     assert searched(found, "lune_1", "why", None) == ["2", "1", "3"]
+
+
+def test_of_a_long_query_as_much_is_asked_as_a_search_reads() -> None:
+    class Found:
+        def ask(self, method: str, path: str, **options: Any) -> Any:
+            assert options["json"]["query"] == "w" * 1000
+            return {"data": []}
+
+    found: Any = Found()
+    assert searched(found, "lune_1", "w" * 5000, None) == []
 
 
 def test_the_table_has_a_row_for_each_weighing() -> None:

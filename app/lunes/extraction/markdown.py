@@ -6,17 +6,30 @@ from collections.abc import Iterator, Sequence
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from app.lunes.extraction.blocks import Block, Extracted, Kind, block, clean, title_of
+from app.lunes.extraction.blocks import (
+    Block,
+    Extracted,
+    Kind,
+    Unreadable,
+    block,
+    clean,
+    title_of,
+)
 from app.lunes.extraction.html import fragment_blocks
 
-_PARSER = MarkdownIt("commonmark").enable("table")
+NESTING = 100
+"""How deep lists and quotes may stand in each other: a list takes two, a quote one. The parser
+leaves out what is deeper."""
+
+_PARSER = MarkdownIt("commonmark", {"maxNesting": NESTING}).enable("table")
+_HOLDERS = ("list_item_open", "blockquote_open")
 _FRONT = re.compile(r"---[^\S\n]*\n(.*?\n)(?:---|\.\.\.)[^\S\n]*(?:\n|\Z)", re.DOTALL)
 _TITLE = re.compile(r"^title:[^\S\n]*(.+)$", re.MULTILINE)
 
 
 def read_markdown(text: str) -> Extracted:
     """The headings, paragraphs, lists, tables and code of a text. Of YAML in front of it only the
-    title is taken."""
+    title is taken. Raises Unreadable for lists and quotes that are nested too deep."""
     text = clean(text)
     told = None
     front = _FRONT.match(text)
@@ -24,8 +37,10 @@ def read_markdown(text: str) -> Extracted:
         named = _TITLE.search(front[1])
         told = named[1].strip().strip("\"'") if named else None
         text = text[front.end() :]
-    reading = _Reading()
-    blocks = [one for token in _PARSER.parse(text) for one in reading.of(token)]
+    reading, tokens = _Reading(), _PARSER.parse(text)
+    if any(one.type in _HOLDERS and one.level >= NESTING - 1 for one in tokens):
+        raise Unreadable("unreadable", "Its lists and quotes are nested too deep to be read.")
+    blocks = [one for token in tokens for one in reading.of(token)]
     first = next((one.text for one in blocks if one.kind == "heading" and one.level == 1), None)
     return Extracted(title_of(told, first), blocks)
 

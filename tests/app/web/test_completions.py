@@ -148,6 +148,9 @@ def test_the_same_key_gives_the_same_completion(caller: Caller) -> None:
         ({"asked": {}}, "asked"),
         ({"prompts": ["a"]}, "prompts"),
         ({"memory": True}, "memory"),
+        ({"lunes": ["docs"]}, "lunes"),
+        ({"include_references": True}, "include_references"),
+        ({"extra_body": {"include_web_chat": True}}, "include_web_chat"),
         ({"stream": True, "background": True}, "stream"),
         ({"model": "builtin/eliza", "logprobs": 1}, "logprobs"),
     ],
@@ -163,6 +166,8 @@ def test_what_cannot_be_done_is_refused_by_name(
 
 def test_values_that_ask_for_nothing_are_taken(caller: Caller) -> None:
     asked = sim("", suffix="", best_of=1, echo=False, logprobs=None, stop="\n", n=1)
+    assert caller.post(PATH, asked).status_code == 200
+    asked = sim("Hello", lunes=[], include_references=False, include_web_chat=None)
     assert caller.post(PATH, asked).status_code == 200
     asked = sim("Hello", suffix=None, best_of=None, stop=[], logit_bias={}, stream_options=None)
     assert caller.post(PATH, asked).status_code == 200

@@ -153,3 +153,17 @@ def test_a_test_key_goes_on_for_nothing(
     assert page.say("free?").status_code == 201
     page.answered()
     assert connection.execute("SELECT sum(cost) FROM result").fetchone() == (0,)
+
+
+def test_a_conversation_whose_lune_or_model_is_gone_says_so_without_its_name(
+    working: None, app: Flask, caller: Caller, connection: Connection
+) -> None:
+    assert caller.post("/v1/lunes", {"name": "inner-docs"}).status_code == 201
+    page = Page(app, link(caller.post(CHAT, {**ASKED, "lunes": ["inner-docs"]})))
+    assert caller.open("/v1/lunes/inner-docs", "DELETE").status_code == 200
+    gone = page.say("And now?")
+    assert (gone.status_code, "inner-docs" in gone.text) == (410, False)
+    page = Page(app, link(caller.post(CHAT, ASKED)))
+    connection.execute("UPDATE job SET request = replace(request, 'builtin/sim', 'inner-sim')")
+    gone = page.say("And now?")
+    assert (gone.status_code, "inner-sim" in gone.text) == (410, False)

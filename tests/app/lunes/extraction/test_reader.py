@@ -75,6 +75,15 @@ def test_markdown_is_read_by_its_structure() -> None:
     assert read_markdown("# Only this").title == "Only this"
 
 
+def test_nested_lists_and_quotes_are_read_whole_or_refused() -> None:
+    items = "\n".join(f"{'  ' * depth}- item {depth}" for depth in range(45))
+    assert len(read_markdown(items).blocks) == 45
+    assert read_markdown(f"{'> ' * 98}far in").blocks[0].text == "far in"
+    for deep in ("> " * 100 + "lost", "1. " * 50 + "lost"):
+        with pytest.raises(Unreadable, match="nested too deep"):
+            read_markdown(f"Kept.\n\n{deep}")
+
+
 HTML = """<!doctype html><html><head><title> The
 moon &amp; us</title><link rel="canonical" href="https://evil.example"><style>p{}</style></head><body>
 <header>Site</header><nav><a>Home</a></nav><div role="navigation">More</div>
