@@ -99,11 +99,13 @@ def test_credit_is_needed_as_for_a_new_request(
     assert (answer.status_code, answer.get_json()["error"]["code"]) == (402, "insufficient_quota")
 
 
-def test_a_test_key_makes_only_builtin_models_run_again(
+def test_a_test_key_makes_builtin_models_run_again_at_no_cost(
     caller: Caller, connection: Connection, mine: str
 ) -> None:
     tester = Caller(caller._client.application, connection, mine, mode="test")
-    assert tester.post(f"/v1/jobs/{dead(connection, mine)}/retry", None).status_code == 202
+    job_id, before = dead(connection, mine), funds(connection, mine)
+    assert tester.post(f"/v1/jobs/{job_id}/retry", None).status_code == 202
+    assert funds(connection, mine) == before
 
 
 def test_many_are_made_again_and_what_is_refused_stops_no_other(
