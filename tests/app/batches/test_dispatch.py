@@ -175,6 +175,16 @@ def test_while_no_line_ends_the_end_is_unknown_and_not_ages_away(
     assert (silent.rate, silent.done_at_s) == (0, None)
 
 
+def test_batches_with_nothing_in_flight_are_not_counted(
+    connection: Connection, dispatcher: Dispatcher
+) -> None:
+    started(connection, tenant(connection, CREDIT), 3)
+    connection.execute("UPDATE batch SET run_at = now() + interval '1 hour'")
+    row_before = connection.execute("SELECT xmin::text FROM batch").fetchone()
+    dispatcher.round(connection)
+    assert connection.execute("SELECT xmin::text FROM batch").fetchone() == row_before
+
+
 @given(
     free=st.integers(-5, 60),
     batches=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 30)), max_size=6),
