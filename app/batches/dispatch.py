@@ -131,7 +131,7 @@ class Dispatcher:
     def _look(self, connection: Connection, batch: Batch) -> tuple[int, bool]:
         """How many lines of a batch are in flight, and whether more of them may be."""
         flight = 0
-        if batch.in_progress_s is not None and batch.finalizing_s is None:
+        if batch.dispatched > batch.ended or (batch.rate > 0 and batch.finalizing_s is None):
             flight = flights.count(connection, batch.id)
         return flight, not self._moved(connection, batch, flight) and batch.due
 

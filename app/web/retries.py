@@ -7,11 +7,13 @@ from typing import Any
 import orjson
 from flask import Blueprint, Response
 
+from app.catalogue.model import Model
 from app.errors import Forbidden, InvalidRequest, ModelNotFound, MoonpoolError, NotFound
 from app.ids import is_job_id
 from app.jobs.model import Draft
 from app.jobs.retries.again import draft_again
 from app.jobs.retries.store import Origin, find_origin
+from app.uniroute.model import AUTO
 from app.web.auth import caller
 from app.web.body import idempotency_key, parsed, read_body
 from app.web.delivery import unless_deleted
@@ -104,14 +106,30 @@ def _draft(front: Front, origin: Origin, force: bool) -> Draft:
         origin, key_id=origin.key_id if origin.test else who.key_id,
         deadline_s=settings.total_timeout, backlog=settings.backlog("background"), force=force,
     )  # fmt: skip
+    models = _models(front, origin)
     if who.mode == "test":
+        if not all(model.builtin for model in models):
+            raise Forbidden("A test key runs only builtin models.", param="model")
         draft.hold = 0
+    return draft
+
+
+def _models(front: Front, origin: Origin) -> list[Model]:
+    """The models that may answer a job once more. Raises ModelNotFound if one that it named is no
+    longer there, or none that the router may choose from."""
     asked = orjson.loads(origin.request)
+    router = (asked.get("asked") or {}).get("router")
+    if origin.model == AUTO and router is not None:
+        found = [front.catalogue.find(name) for name in router["candidates"]]
+        models = [model for model in found if model is not None]
+        if not models:
+            raise ModelNotFound("None of its models exists here any more.", param="model")
+        return models
     fields = {**(asked.get("extra_body") or {}), **asked}
+    models = []
     for name in (origin.model, *(fields.get("fallbacks") or ())):
         model = front.catalogue.find(name, fields.get("provider") if name == origin.model else None)
         if model is None:
             raise ModelNotFound(f"The model {name!r} does not exist here any more.", param="model")
-        if who.mode == "test" and not model.builtin:
-            raise Forbidden("A test key runs only builtin models.", param="model")
-    return draft
+        models.append(model)
+    return models

@@ -106,7 +106,8 @@ BEGIN
 END $$;
 
 -- Counts the lines of a batch that have ended since the last count, and how fast they end: a mean
--- that forgets over `memory_s` seconds. Returns how many lines are in flight.
+-- that forgets over `memory_s` seconds, and is 0 once it is less than one line in a quarter of an hour.
+-- Returns how many lines are in flight.
 CREATE FUNCTION count_lines(the_batch text, memory_s float8) RETURNS int LANGUAGE plpgsql AS $$
 DECLARE
     passed float8;
@@ -114,13 +115,15 @@ DECLARE
 BEGIN
     SELECT greatest(extract(epoch FROM clock_timestamp() - counted_at), 0.001) INTO passed
     FROM batch WHERE id = the_batch FOR UPDATE;
-    kept := exp(-passed / memory_s);
+    -- Beyond 745 exp() is an error, and after 50 nothing is left to remember.
+    kept := exp(-least(passed / memory_s, 50));
     WITH ended AS (
         DELETE FROM batch_flight AS f USING result AS r
         WHERE f.batch_id = the_batch AND r.id = f.job_id
         RETURNING r.state, r.cost, r.prompt_tokens, r.cached_tokens, r.completion_tokens, r.usage
     ), sums AS (
-        SELECT count(*) AS ended, count(*) FILTER (WHERE state = 'completed') AS completed,
+        SELECT (1 - kept) * count(*) / passed AS fresh,
+               count(*) AS ended, count(*) FILTER (WHERE state = 'completed') AS completed,
                coalesce(sum(cost), 0) AS cost, coalesce(sum(prompt_tokens), 0) AS prompt,
                coalesce(sum(cached_tokens), 0) AS cached,
                coalesce(sum(completion_tokens), 0) AS completion,
@@ -134,7 +137,8 @@ BEGIN
         cached_tokens = b.cached_tokens + s.cached,
         completion_tokens = b.completion_tokens + s.completion,
         reasoning_tokens = b.reasoning_tokens + s.reasoning,
-        rate = b.rate * kept + (1 - kept) * s.ended / passed, counted_at = clock_timestamp()
+        rate = CASE WHEN b.rate * kept + s.fresh < 1.0 / 900 THEN 0 ELSE b.rate * kept + s.fresh END,
+        counted_at = clock_timestamp()
     FROM sums AS s WHERE b.id = the_batch;
     RETURN (SELECT count(*) FROM batch_flight WHERE batch_id = the_batch);
 END $$;

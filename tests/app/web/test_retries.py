@@ -74,6 +74,22 @@ def test_what_cannot_be_made_again_is_told_apart(
     assert wrong.get_json()["error"]["param"] == "farce"
 
 
+def test_what_the_router_was_to_answer_is_made_again_while_a_candidate_is_there(
+    caller: Caller, connection: Connection, mine: str, working: None
+) -> None:
+    later = {**ASKED, "model": "auto", "background": True, "run_at": time.time() + 900}
+    job_id = caller.post("/v1/chat/completions", later).get_json()["id"]
+    assert caller.post(f"/v1/jobs/{job_id}/cancel", None).get_json()["status"] == "cancelled"
+    answer = caller.post(f"/v1/jobs/{job_id}/retry", None)
+    assert answer.status_code == 202, answer.text
+    at = answer.get_json()["urls"]["self"]
+    until(lambda: caller.get(at).get_json()["status"] == "completed")
+    assert caller.get(at).get_json()["result"]["routing"]["answered_model"]
+    gone = dead(connection, mine, model="auto", asked={"router": {"candidates": ["none/such"]}})
+    refused = caller.post(f"/v1/jobs/{gone}/retry", None)
+    assert (refused.status_code, refused.get_json()["error"]["code"]) == (404, "model_not_found")
+
+
 def test_credit_is_needed_as_for_a_new_request(
     caller: Caller, connection: Connection, mine: str
 ) -> None:
