@@ -129,6 +129,8 @@ def _asked(wanted: ResponseRequest, chat: dict[str, Any], body: bytes) -> Asked:
         model=wanted.model,
         provider=wanted.provider,
         fallbacks=wanted.fallbacks or (),
+        models=wanted.models,
+        cost_weight=wanted.cost_weight,
         fields=chat,
         answer_tokens=wanted.max_output_tokens,
         stream=bool(wanted.stream and not wanted.background),
