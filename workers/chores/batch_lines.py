@@ -13,6 +13,7 @@ import orjson
 
 from app.batches.model import CUSTOM_ID_MAX, ENDPOINTS, Line, LineError
 from app.catalogue.model import Catalogue, Model
+from app.dialects.responses.request import NAMES, chat_request
 from app.errors import Forbidden, InvalidRequest, MoonpoolError, Unavailable
 from app.settings import Settings
 from app.uniroute.shelf import Names
@@ -24,14 +25,24 @@ from app.web.embeddings import embedding_asked
 from app.web.images import image_asked
 from app.web.inference import Asked, is_open, models_of, most_cost, routed
 from app.web.json_guard import check_json
+from app.web.marks import takes_marks
+from app.web.problems import renamed
+from app.web.responses import response_asked
 from app.web.schemas.chat import ChatRequest
 from app.web.schemas.completions import CompletionRequest
 from app.web.schemas.embeddings import EmbeddingsRequest
 from app.web.schemas.images import BACKGROUNDS, ImageRequest
+from app.web.schemas.responses import ResponseRequest
 
 MEMBERS = frozenset({"custom_id", "method", "url", "body"})
-NEVER = ("stream", "background", "run_at", "not_after", "webhook_url", "include_web_chat")
+NEVER = (
+    "stream", "background", "run_at", "not_after", "webhook_url", "include_web_chat",
+    "previous_response_id",
+)  # fmt: skip
 """Fields that say how a client waits, and when, and goes on, which nobody does for a line."""
+
+RENAMED = {"/v1/responses": NAMES}
+"""What a chat request's fields are called at endpoints that call them otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +156,8 @@ class LineReader:
                     code="unsupported_parameter",
                 )  # fmt: skip
         asked = READERS[self._endpoint](self, orjson.dumps(body))
-        models = self._models(asked)
+        with renamed(RENAMED.get(self._endpoint, {})):
+            models = self._models(asked)
         name = asked.model or models[0].id
         if self.model is None:
             self.model = name
@@ -180,6 +192,12 @@ class LineReader:
         """A text completion."""
         return completion_asked(parsed(CompletionRequest, body), body)[0]
 
+    def response(self, body: bytes) -> Asked:
+        """A response."""
+        wanted = parsed(ResponseRequest, body)
+        chat = chat_request(wanted.given(), marks=takes_marks(self._knows, wanted))
+        return response_asked(wanted, chat, body)
+
     def embedding(self, body: bytes) -> Asked:
         """Embeddings."""
         return embedding_asked(self._knows, parsed(EmbeddingsRequest, body), body)
@@ -198,6 +216,7 @@ class LineReader:
 READERS: dict[str, Callable[[LineReader, bytes], Asked]] = {
     "/v1/chat/completions": LineReader.chat,
     "/v1/completions": LineReader.completion,
+    "/v1/responses": LineReader.response,
     "/v1/embeddings": LineReader.embedding,
     "/v1/images/generations": LineReader.image,
 }

@@ -188,6 +188,7 @@ def test_what_is_no_text_is_not_chosen_for_and_told_where_it_is(caller: Caller) 
     [
         (CHAT, {"messages": HAIKU}),
         ("/v1/completions", {"prompt": "Say hi", "max_tokens": 3}),
+        (RESPONSES, {"input": "Say hi"}),
     ],
 )
 def test_lines_of_a_batch_are_chosen_for_one_by_one_at_the_prices_of_batches(
@@ -206,7 +207,9 @@ def test_lines_of_a_batch_are_chosen_for_one_by_one_at_the_prices_of_batches(
     models, paid = catalogue(settings).in_batches.models, 0
     for body in bodies:
         used = body["usage"]
-        cost = models[body["model"]].cost(used["prompt_tokens"], 0, used["completion_tokens"])
+        prompt = used.get("prompt_tokens") or used["input_tokens"]
+        said = used.get("completion_tokens") or used["output_tokens"]
+        cost = models[body["model"]].cost(prompt, 0, said)
         assert (round(used["total_cost_usd"] * 10**9), used["batch_factor"]) == (cost.total, 0.5)
         paid += cost.total
     assert batch["cost_nanos"] == paid > 0
