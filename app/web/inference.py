@@ -249,13 +249,14 @@ def models_of(front: Catalogued, asked: Asked) -> list[Model]:
 
 def models_for(front: Front, asked: Asked) -> list[Model]:
     """As `models_of`, but for the model AUTO the router's candidates, if none has that name."""
-    return routed(front, asked, payer(front)) if is_open(front, asked) else models_of(front, asked)
+    if asked.model == AUTO and is_open(front, asked):
+        return routed(front, asked, payer(front))
+    return models_of(front, asked)
 
 
 def is_open(front: Catalogued, asked: Asked) -> bool:
-    """Whether the router is to choose who answers."""
-    named = asked.model != AUTO or asked.kind not in ROUTED
-    return not named and front.catalogue.find(AUTO, asked.provider) is None
+    """Whether the model AUTO leaves the choice to the router."""
+    return asked.kind in ROUTED and front.catalogue.find(AUTO, asked.provider) is None
 
 
 def payer(front: Front) -> Payer:

@@ -16,6 +16,7 @@ from app.catalogue.model import Catalogue, Model
 from app.dialects.responses.request import NAMES, chat_request
 from app.errors import Forbidden, InvalidRequest, MoonpoolError, Unavailable
 from app.settings import Settings
+from app.uniroute.model import AUTO
 from app.uniroute.shelf import Names
 from app.web.body import parsed
 from app.web.candidates import Payer
@@ -55,8 +56,9 @@ class Knows:
 
 class LineReader:
     """Reads the lines of one batch in order. What it `knows` has the prices of batches; `lunes`
-    raises for names of which one is no lune of the batch's tenant; of a `payer` with a test key,
-    builtin models alone are taken and nothing is held. `model` is that of the first line."""
+    raises for names of which one is no lune of the batch's tenant; `left` tells what a job of the
+    batch may hold; with `test`, builtin models alone are taken and nothing is held. `model` is that
+    of the first line."""
 
     def __init__(
         self,
@@ -64,10 +66,13 @@ class LineReader:
         endpoint: str,
         settings: Settings,
         lunes: Callable[[tuple[str, ...]], object],
-        payer: Payer,
+        left: Callable[[], int],
+        *,
+        test: bool,
     ) -> None:
         self._knows, self._endpoint = knows, endpoint
-        self._settings, self._payer = settings, payer
+        # Asked once for all lines, so that they are judged alike.
+        self._settings, self._payer = settings, Payer(test, cache(left))
         self._unless_unknown = cache(lunes)
         self._seen: set[bytes] = set()
         self.model: str | None = None
@@ -175,7 +180,7 @@ class LineReader:
     def _models(self, asked: Asked) -> list[Model]:
         """Those of which each may answer. Where the router chooses, that is done when the line is
         run."""
-        if is_open(self._knows, asked):
+        if asked.model == AUTO and is_open(self._knows, asked):
             return routed(self._knows, asked, self._payer)
         return models_of(self._knows, asked)
 

@@ -3,7 +3,7 @@ the batch with the hold of all of them, or fails it with the errors of those tha
 
 from collections.abc import Iterator
 from contextlib import closing
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 import gevent
@@ -19,7 +19,6 @@ from app.ledger.budgets import spendable
 from app.lunes.finding.service import Finder
 from app.money import usd_text
 from app.uniroute.shelf import Names
-from app.web.candidates import Payer
 from workers.chores.base import Chore
 from workers.chores.batch_lines import Knows, LineReader
 
@@ -52,10 +51,9 @@ class ReadBatch(Chore):
         spend = partial(
             spendable, tenant_id=batch.tenant_id, app_id=batch.app_id, key_id=batch.key_id
         )
-        # Once for all lines, so that they are judged alike.
-        payer = Payer(batch.test, cache(lambda: reads.run(spend)))
         knows = Knows(self.parts.catalogue.in_batches, Names(reads))
-        reader = LineReader(knows, batch.endpoint, settings, shelves, payer)
+        left = partial(reads.run, spend)
+        reader = LineReader(knows, batch.endpoint, settings, shelves, left, test=batch.test)
         errors = self._add_lines(connection, batch, reader)
         if not errors:
             errors = _refusal(connection, batch, store.start(connection, batch, str(reader.model)))
