@@ -92,6 +92,17 @@ class Candidates:
         }
 
 
+def affordable(
+    front: Choosing, wanted: Wanted, left: Callable[[], int], most: Callable[[Model], int]
+) -> Candidates:
+    """As `candidates`, without those that may cost more than is `left`; `most`: that a model may
+    cost."""
+    found = candidates(front, wanted)
+    if not wanted.test and len(found.models) > 1:
+        found.afford({name: most(model) for name, model in found.models.items()}, left())
+    return found
+
+
 def candidates(front: Choosing, wanted: Wanted) -> Candidates:
     """The models of the active profile, or of those that are named, that can do what is wanted.
     Without any that can be called it is the catalogue's default model; for a decision alone it is

@@ -32,7 +32,7 @@ from app.web.candidates import (
     Choosing,
     Payer,
     Wanted,
-    candidates,
+    affordable,
     with_candidates,
 )
 from app.web.delivery import forgetting, unless_deleted
@@ -264,12 +264,12 @@ def payer(front: Front) -> Payer:
     who = caller()
     app_id = app_id_of(who, request.environ)
     spend = partial(spendable, tenant_id=who.tenant_id, app_id=app_id, key_id=who.key_id)
-    return Payer(who.mode == "test", lambda: front.reads.run(spend))
+    return Payer(who.mode == "test", partial(front.reads.run, spend))
 
 
 def routed(front: Choosing, asked: Asked, who: Payer) -> list[Model]:
     """The models that the router may choose from, which the worker is told in the request. Raises
-    what `choosable` raises."""
+    what `choosable` does."""
     asked.prompt_bytes = _size(asked.request)
     found, asked.request = choosable(front, asked, who)
     return list(found.models.values())
@@ -291,10 +291,7 @@ def choosable(
         told, asked.fields, asked.models, asked.provider, asked.answer_tokens,
         asked.context_bytes, who.test, answered,
     )  # fmt: skip
-    found = candidates(front, wanted)
-    if not who.test and len(found.models) > 1:
-        holds = {name: most_cost(model, asked) for name, model in found.models.items()}
-        found.afford(holds, who.left())
+    found = affordable(front, wanted, who.left, partial(most_cost, asked=asked))
     return found, with_candidates(told, found, prefix=asked.answer_prefix)
 
 
