@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 import pytest
 from flask import Flask
+from werkzeug.test import TestResponse
 
 from app.catalogue.load import catalogue
 from app.db.connect import Connection
@@ -57,9 +58,14 @@ def answer(caller: Caller, path: str, **fields: Any) -> dict[str, Any]:
     return told(caller.post(path, {**ASKED[path], **fields}))
 
 
-def streamed(caller: Caller, path: str, **fields: Any) -> list[dict[str, Any]]:
+def streamed(
+    caller: Caller, path: str, headers: dict[str, str] | None = None, **fields: Any
+) -> list[dict[str, Any]]:
     """The events of a stream."""
-    got = caller.post(path, {**ASKED[path], "stream": True, **fields})
+    return events_of(caller.post(path, {**ASKED[path], "stream": True, **fields}, **headers or {}))
+
+
+def events_of(got: TestResponse) -> list[dict[str, Any]]:
     lines = [line for line in got.text.splitlines() if line.startswith("data: ")]
     return [orjson.loads(line.removeprefix("data: ")) for line in lines]
 
@@ -97,8 +103,7 @@ def test_a_stream_of_a_response_ends_with_what_was_chosen(
     read = f"{RESPONSES}/{last['response']['id']}"
     assert told(caller.get(read)) == last["response"]
     again = caller.get(f"{read}?stream=true&starting_after={events[-2]['sequence_number']}")
-    frames = [line for line in again.text.splitlines() if line.startswith("data: ")]
-    assert [orjson.loads(frame.removeprefix("data: ")) for frame in frames] == [last]
+    assert events_of(again) == [last]
 
 
 def test_a_stream_of_a_message_begins_with_what_was_chosen(
@@ -108,6 +113,16 @@ def test_a_stream_of_a_message_begins_with_what_was_chosen(
     assert (first["type"], last["type"]) == ("message_start", "message_stop")
     assert first["message"]["model"] == ALL[2]
     assert first["message"]["routing"]["answered_model"] == ALL[2]
+
+
+@DOORS
+def test_a_stream_that_is_sent_again_names_who_answered(
+    desks: list[Desk], caller: Caller, path: str
+) -> None:
+    for _ in range(2):
+        first, *_, last = streamed(caller, path, {"Idempotency-Key": "k"}, cost_weight=100)
+        message = first["message"] if path == MESSAGES else last["response"]
+        assert (message["model"], message["routing"]["answered_model"]) == (ALL[2], ALL[2])
 
 
 @DOORS
