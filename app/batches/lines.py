@@ -7,6 +7,7 @@ import orjson
 from app.batches.model import EndedLine
 from app.dialects.completions import text_completion
 from app.dialects.images import with_image_usage
+from app.dialects.responses.answer import Origin, whole_response
 from app.errors import Cancelled, Gone, MoonpoolError, from_job_error
 
 UNANSWERED = {
@@ -62,6 +63,10 @@ def _answer(line: EndedLine) -> dict[str, Any] | orjson.Fragment | None:
         return None
     if line.kind == "text_completion":
         return text_completion(orjson.loads(line.body), orjson.loads(line.request or "{}"))
+    if line.kind == "response":
+        completion = orjson.loads(line.body)
+        asked = orjson.loads(line.request or "{}")
+        return whole_response(completion, Origin(line.job_id, completion["model"], asked))
     if line.kind == "image":
         return with_image_usage(orjson.loads(line.body))
     return orjson.Fragment(line.body)

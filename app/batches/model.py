@@ -14,10 +14,14 @@ ENDED: frozenset[str] = frozenset({"failed", "completed", "expired", "cancelled"
 ENDPOINTS = {
     "/v1/chat/completions": "chat.completion",
     "/v1/completions": "text_completion",
+    "/v1/responses": "response",
     "/v1/embeddings": "embedding",
     "/v1/images/generations": "image",
 }
 """The endpoints that a batch may have, and the kind of job that each line is."""
+
+WITH_REQUEST = ("text_completion", "response")
+"""Kinds whose answer is shown with parts of their request."""
 
 WINDOWS_S = {"24h": 86_400}
 """Completion windows, as OpenAI names them."""

@@ -9,6 +9,7 @@ import orjson
 from app.batches.model import (
     TURNS,
     WINDOWS_S,
+    WITH_REQUEST,
     Batch,
     EndedLine,
     Line,
@@ -98,7 +99,7 @@ def results(
         """
         WITH told AS (
             SELECT j.id, j.line, coalesce(octet_length(r.body), 0)
-                + CASE j.kind WHEN 'text_completion' THEN octet_length(j.request) ELSE 0 END AS size
+                + CASE WHEN j.kind = ANY(%(whole)s) THEN octet_length(j.request) ELSE 0 END AS size
             FROM job AS j JOIN result AS r ON r.id = j.id
             WHERE j.batch_id = %(batch)s AND j.line > %(after)s
               AND (%(completed)s::boolean IS NULL OR (r.state = 'completed') = %(completed)s)
@@ -108,12 +109,12 @@ def results(
             FROM told WINDOW lines AS (ORDER BY line)
         )
         SELECT j.line, j.custom_id, j.id, j.kind, r.state, r.body, r.error, r.usage,
-               CASE j.kind WHEN 'text_completion' THEN j.request END
+               CASE WHEN j.kind = ANY(%(whole)s) THEN j.request END
         FROM page AS p JOIN job AS j ON j.id = p.id JOIN result AS r ON r.id = p.id
         WHERE p.nr = 1 OR p.bytes <= %(bytes)s ORDER BY j.line
         """,
         {"batch": batch_id, "after": after, "limit": limit, "completed": completed,
-         "bytes": PAGE_BYTES},
+         "bytes": PAGE_BYTES, "whole": [*WITH_REQUEST]},
     )  # fmt: skip
     return [EndedLine(*row) for row in rows]
 

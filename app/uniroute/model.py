@@ -8,8 +8,11 @@ from pathlib import Path
 AUTO = "auto"
 """The model's name that leaves the choice to the router."""
 
-ROUTED = frozenset({"chat.completion", "text_completion"})
+ROUTED = frozenset({"chat.completion", "text_completion", "response", "message"})
 """Kinds of job whose model may be chosen."""
+
+AUTO_IS_FOR = "it is for /v1/chat/completions, /v1/completions, /v1/responses and /v1/messages"
+"""Where that is, as a refusal elsewhere tells it."""
 
 DECISION_KIND = "routing"
 """The kind of a job that decides and asks no model."""

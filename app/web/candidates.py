@@ -1,17 +1,17 @@
 """The models that the router may choose from for a request, and why others may not be chosen."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 
-from app.catalogue.model import Model
+from app.catalogue.model import Catalogue, Model
 from app.catalogue.tokens import BYTES_PER_TOKEN, estimate_tokens
 from app.errors import Forbidden, InvalidRequest, ModelNotFound, MoonpoolError
 from app.money import usd_text
 from app.uniroute.model import AUTO
-from app.web.front import Front
+from app.uniroute.shelf import Names
 
 MODELS_MIN = 2
 NOT_HERE = "it is not configured here"
@@ -20,6 +20,29 @@ NOT_BUILTIN = "a test key runs only builtin models"
 Named = Iterator[tuple[str, str, Model | None]]
 """Models by the names that the catalogue finds them by again and by their ids; None for one that
 has a profile and cannot be called here."""
+
+
+class Catalogued(Protocol):
+    """What knows the catalogue that a request is held against."""
+
+    @property
+    def catalogue(self) -> Catalogue: ...
+
+
+class Choosing(Catalogued, Protocol):
+    """What knows the active profile too."""
+
+    @property
+    def profiles(self) -> Names: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Payer:
+    """Who pays for what is chosen. `test`: with a test key, nothing; `left`: tells the most that a
+    job may hold now, in nano-dollars."""
+
+    test: bool
+    left: Callable[[], int]
 
 
 @dataclass(slots=True)
@@ -69,7 +92,18 @@ class Candidates:
         }
 
 
-def candidates(front: Front, wanted: Wanted) -> Candidates:
+def affordable(
+    front: Choosing, wanted: Wanted, left: Callable[[], int], most: Callable[[Model], int]
+) -> Candidates:
+    """As `candidates`, without those that may cost more than is `left`; `most`: that a model may
+    cost."""
+    found = candidates(front, wanted)
+    if not wanted.test and len(found.models) > 1:
+        found.afford({name: most(model) for name, model in found.models.items()}, left())
+    return found
+
+
+def candidates(front: Choosing, wanted: Wanted) -> Candidates:
     """The models of the active profile, or of those that are named, that can do what is wanted.
     Without any that can be called it is the catalogue's default model; for a decision alone it is
     none, if there are others to judge.
@@ -110,7 +144,7 @@ def candidates(front: Front, wanted: Wanted) -> Candidates:
     return _default(front, wanted, found)
 
 
-def _profiled(front: Front, provider: str | None) -> Named:
+def _profiled(front: Choosing, provider: str | None) -> Named:
     catalogue = front.catalogue
     for name in front.profiles.now():
         own = catalogue.models.get(name)
@@ -123,7 +157,7 @@ def _profiled(front: Front, provider: str | None) -> Named:
             yield f"{provider}/{name}" if provider else name, name, model
 
 
-def _named(front: Front, names: list[str], provider: str | None) -> Named:
+def _named(front: Choosing, names: list[str], provider: str | None) -> Named:
     """Those that a request names, each once."""
     known = front.profiles.now()
     found: dict[str, tuple[str, str, Model | None]] = {}
@@ -158,7 +192,7 @@ def _none_here(away: dict[str, str]) -> MoonpoolError:
     )  # fmt: skip
 
 
-def _default(front: Front, wanted: Wanted, found: Candidates) -> Candidates:
+def _default(front: Catalogued, wanted: Wanted, found: Candidates) -> Candidates:
     model = front.catalogue.find(None, wanted.provider)
     if model is None:
         raise ModelNotFound(
@@ -171,7 +205,7 @@ def _default(front: Front, wanted: Wanted, found: Candidates) -> Candidates:
     return found
 
 
-def _unable(front: Front, model: Model, wanted: Wanted) -> InvalidRequest | None:
+def _unable(front: Catalogued, model: Model, wanted: Wanted) -> InvalidRequest | None:
     lacks = [front.catalogue.unable(model, route, wanted.fields) for route in model.routes]
     if not lacks or not all(lacks):
         return None

@@ -5,8 +5,9 @@ from flask import Blueprint, Response
 
 from app.errors import InvalidRequest
 from app.web.body import read_request
+from app.web.candidates import Catalogued
 from app.web.front import Front
-from app.web.inference import Asked, Catalogued, Shape, json_answer, models_of, respond
+from app.web.inference import Asked, Shape, json_answer, models_of, respond
 from app.web.openai_stream import Chunks
 from app.web.planning import PLANNED, plan
 from app.web.schemas.embeddings import EmbeddingsRequest

@@ -7,7 +7,8 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from functools import partial
+from typing import Any
 
 import orjson
 from flask import Response, after_this_request, request
@@ -15,17 +16,25 @@ from flask import Response, after_this_request, request
 from app.accounts.keys import Principal
 from app.cache.store import TTL_MAX_S
 from app.catalogue.abilities import Operation
-from app.catalogue.model import Catalogue, Model
+from app.catalogue.model import Model
 from app.catalogue.tokens import BYTES_PER_TOKEN, estimate_tokens
 from app.errors import Forbidden, InvalidRequest, ModelNotFound
 from app.events.log import QUEUED
 from app.ids import new_id
 from app.jobs.model import Door, Draft, Kind, Lane, Plan
 from app.ledger.budgets import spendable
-from app.uniroute.model import AUTO, ROUTED
+from app.uniroute.model import AUTO, AUTO_IS_FOR, ROUTED
 from app.web.auth import caller
 from app.web.body import header_text, idempotency_key
-from app.web.candidates import Candidates, Wanted, candidates, with_candidates
+from app.web.candidates import (
+    Candidates,
+    Catalogued,
+    Choosing,
+    Payer,
+    Wanted,
+    affordable,
+    with_candidates,
+)
 from app.web.delivery import forgetting, unless_deleted
 from app.web.front import Front
 from app.web.job_stream import Form, JobStream
@@ -208,13 +217,6 @@ def _accepted(front: Front, draft: Draft, wish: Wish, shape: Shape) -> Response:
     return Response(orjson.dumps(told), 202, headers, mimetype="application/json")
 
 
-class Catalogued(Protocol):
-    """What knows the catalogue that a request is held against."""
-
-    @property
-    def catalogue(self) -> Catalogue: ...
-
-
 def models_of(front: Catalogued, asked: Asked) -> list[Model]:
     """The model asked for, then its fallbacks, each of which can do what is asked. Raises
     ModelNotFound, and InvalidRequest naming the field that no route can honour."""
@@ -235,10 +237,8 @@ def models_of(front: Catalogued, asked: Asked) -> list[Model]:
         on, param = "", "model"
         if asked.provider is not None and catalogue.find(name) is not None:
             on, param = f" on the provider {asked.provider!r}", "provider"
-        raise ModelNotFound(
-            f"The model {name!r} does not exist here{on}; GET /v1/models lists those that do.",
-            param=param,
-        )
+        known = AUTO_IS_FOR if name == AUTO else "GET /v1/models lists those that do"
+        raise ModelNotFound(f"The model {name!r} does not exist here{on}; {known}.", param=param)
     _unless_unable(front, model, asked, "model")
     models = [model]
     for other in asked.fallbacks:
@@ -252,25 +252,35 @@ def models_of(front: Catalogued, asked: Asked) -> list[Model]:
 
 def models_for(front: Front, asked: Asked) -> list[Model]:
     """As `models_of`, but for the model AUTO the router's candidates, if none has that name."""
-    if asked.model == AUTO and front.catalogue.find(AUTO, asked.provider) is None:
-        return routed(front, asked)
+    if asked.model == AUTO and is_open(front, asked):
+        return routed(front, asked, payer(front))
     return models_of(front, asked)
 
 
-def routed(front: Front, asked: Asked) -> list[Model]:
+def is_open(front: Catalogued, asked: Asked) -> bool:
+    """Whether the model AUTO leaves the choice to the router."""
+    return asked.kind in ROUTED and front.catalogue.find(AUTO, asked.provider) is None
+
+
+def payer(front: Front) -> Payer:
+    """The caller, with what it may spend."""
+    who = caller()
+    app_id = app_id_of(who, request.environ)
+    spend = partial(spendable, tenant_id=who.tenant_id, app_id=app_id, key_id=who.key_id)
+    return Payer(who.mode == "test", partial(front.reads.run, spend))
+
+
+def routed(front: Choosing, asked: Asked, who: Payer) -> list[Model]:
     """The models that the router may choose from, which the worker is told in the request. Raises
-    ModelNotFound, and what `choosable` raises."""
-    if asked.kind not in ROUTED:
-        raise ModelNotFound(
-            f"The model {AUTO!r} is for /v1/chat/completions, /v1/completions and /v1/router.",
-            param="model",
-        )
+    what `choosable` does."""
     asked.prompt_bytes = _size(asked.request)
-    found, asked.request = choosable(front, asked)
+    found, asked.request = choosable(front, asked, who)
     return list(found.models.values())
 
 
-def choosable(front: Front, asked: Asked, answered: bool = True) -> tuple[Candidates, str]:
+def choosable(
+    front: Choosing, asked: Asked, who: Payer, answered: bool = True
+) -> tuple[Candidates, str]:
     """What the router may choose from, and the request that tells it to a worker; `answered`: the
     choice is to answer. Raises as `candidates` does, and InvalidRequest for what does not go with
     a choice."""
@@ -279,19 +289,12 @@ def choosable(front: Front, asked: Asked, answered: bool = True) -> tuple[Candid
             f"fallbacks does not go with the model {AUTO!r}: the other candidates stand in; models "
             "names which these are.", param="fallbacks",
         )  # fmt: skip
-    principal, told = caller(), orjson.loads(asked.request)
-    test = principal.mode == "test"
+    told = orjson.loads(asked.request)
     wanted = Wanted(
         told, asked.fields, asked.models, asked.provider, asked.answer_tokens,
-        asked.context_bytes, test, answered,
+        asked.context_bytes, who.test, answered,
     )  # fmt: skip
-    found = candidates(front, wanted)
-    if not test and len(found.models) > 1:
-        app_id = app_id_of(principal, request.environ)
-        left = front.reads.run(
-            lambda c: spendable(c, principal.tenant_id, app_id, principal.key_id)
-        )
-        found.afford({name: most_cost(model, asked) for name, model in found.models.items()}, left)
+    found = affordable(front, wanted, who.left, partial(most_cost, asked=asked))
     return found, with_candidates(told, found, prefix=asked.answer_prefix)
 
 

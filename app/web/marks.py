@@ -3,7 +3,7 @@ along with a request."""
 
 from typing import Protocol
 
-from app.web.front import Front
+from app.web.candidates import Catalogued
 
 TAKES_MARKS = "anthropic"
 """The kind of provider that takes them; others refuse a request that has them."""
@@ -17,7 +17,7 @@ class Choice(Protocol):
     fallbacks: list[str] | None
 
 
-def takes_marks(front: Front, wanted: Choice) -> bool:
+def takes_marks(front: Catalogued, wanted: Choice) -> bool:
     """Whether all who may answer take marks."""
     catalogue = front.catalogue
     models = [catalogue.find(wanted.model, wanted.provider)]

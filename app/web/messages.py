@@ -12,6 +12,7 @@ from app.dialects.messages.stream import Events, Interleaved, Told
 from app.errors import ModelNotFound, MoonpoolError, ProvidersFailed
 from app.events.log import Event
 from app.jobs.model import Draft
+from app.uniroute.model import AUTO
 from app.web.body import read_request
 from app.web.front import Front
 from app.web.inference import Asked, Shape, json_answer, respond
@@ -43,7 +44,8 @@ def message_routes(front: Front) -> Blueprint:
     @routes.post("/messages/count_tokens")
     def count_message_tokens() -> Response:
         wanted = read_json(front, CountRequest)
-        if front.catalogue.find(wanted.model, wanted.provider) is None:
+        known = wanted.model == AUTO or front.catalogue.find(wanted.model, wanted.provider)
+        if not known:
             raise ModelNotFound(f"The model {wanted.model!r} does not exist here.", param="model")
         text, tokens = counted(chat_request(wanted.given()))
         count = {"input_tokens": estimate_tokens(text) + tokens, "estimated": True}
@@ -67,6 +69,8 @@ def _asked(wanted: MessageRequest, chat: dict[str, Any], body: bytes) -> Asked:
         model=wanted.model,
         provider=wanted.provider,
         fallbacks=wanted.fallbacks or (),
+        models=wanted.models,
+        cost_weight=wanted.cost_weight,
         fields=chat,
         answer_tokens=wanted.max_tokens,
         stream=wanted.stream or False,
@@ -95,7 +99,11 @@ class MessageFrames:
         self._events = Events(draft.id, draft.model)
 
     def begins(self, event: Event) -> bool:
-        """An attempt of which nothing was shown begins without a frame."""
+        """An attempt of which nothing was shown begins without a frame. What was chosen is told
+        with the message's start."""
+        if event.name == "context":
+            self._events.chosen(event.data)
+            return True
         return event.name == "started" or (event.name == "restarted" and not self._events.spoke)
 
     def frame(self, event: Event) -> bytes:
@@ -114,6 +122,8 @@ class MessageFrames:
                     "tell; ask for the whole message.", code="stream_interrupted",
                 ))  # fmt: skip
         if event.name == "snapshot":
+            if self._draft.model == AUTO:
+                self._events.chosen(event.data)
             told = self._events.snapshot(event.data)
             if told is not None:
                 return _frames(told)

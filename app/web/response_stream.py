@@ -61,7 +61,7 @@ class ResponseFrames:
         """Takes every event that comes before anything is sent."""
         self._opening = _since_anew(self._opening + self._events.feed(event.name, event.data))
         self._taken.add(event.id)
-        return event.name in ("started", "restarted")
+        return event.name in ("started", "restarted", "context")
 
     def frame(self, event: Event) -> bytes:
         """The frames of an event, after those that were held back."""
@@ -161,4 +161,5 @@ class _Follower:
         job = self._front.jobs.find(self._job.id, self._job.tenant_id)
         if job.body is None:
             return []
-        return self._events.feed("snapshot", snapshot(orjson.loads(job.body)["choices"]))
+        body = orjson.loads(job.body)
+        return self._events.feed("snapshot", snapshot(body["choices"], body))

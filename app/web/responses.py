@@ -50,7 +50,7 @@ def response_routes(front: Front) -> Blueprint:
         before = _before(front, wanted.previous_response_id)
         chat = chat_request(given, before, takes_marks(front, wanted))
         with renamed(NAMES):
-            return respond(front, _asked(wanted, chat, body), _shape(front, wanted))
+            return respond(front, response_asked(wanted, chat, body), _shape(front, wanted))
 
     @routes.get("/v1/responses/<response_id>")
     @routes.get("/responses/<response_id>")
@@ -120,7 +120,8 @@ def _before(front: Front, previous: str | None) -> list[Mapping[str, Any]]:
     return conversation(origin_of(job).request, completion)
 
 
-def _asked(wanted: ResponseRequest, chat: dict[str, Any], body: bytes) -> Asked:
+def response_asked(wanted: ResponseRequest, chat: dict[str, Any], body: bytes) -> Asked:
+    """What a response asks of the line; `chat`: the chat request that stands for it."""
     return Asked(
         kind="response",
         path="/responses",
@@ -129,6 +130,8 @@ def _asked(wanted: ResponseRequest, chat: dict[str, Any], body: bytes) -> Asked:
         model=wanted.model,
         provider=wanted.provider,
         fallbacks=wanted.fallbacks or (),
+        models=wanted.models,
+        cost_weight=wanted.cost_weight,
         fields=chat,
         answer_tokens=wanted.max_output_tokens,
         stream=bool(wanted.stream and not wanted.background),

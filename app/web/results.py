@@ -23,9 +23,10 @@ def origin_of(job: Draft | JobRow) -> Origin:
 
 def ended_response_of(stored: dict[str, Any] | None, job: JobRow) -> dict[str, Any]:
     """The response object of a job that has ended; `stored` is its completion, if it has one."""
-    choices = (stored or {}).get("choices") or [None]
+    told = stored or {}
+    choices, origin = told.get("choices") or [None], origin_of(job).answered(told)
     status = "failed" if job.state == "expired" else STATUS[job.state]
-    return ended_response(origin_of(job), status, choices[0], job.usage, job.error)
+    return ended_response(origin, status, choices[0], job.usage, job.error)
 
 
 RESULTS: dict[str, Shown] = {

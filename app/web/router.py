@@ -15,7 +15,7 @@ from app.web.body import read_request
 from app.web.chat import conversation, include_usage
 from app.web.chores import run_drafted
 from app.web.front import Front
-from app.web.inference import Asked, Shape, app_id_of, choosable, json_answer, respond
+from app.web.inference import Asked, Shape, app_id_of, choosable, json_answer, payer, respond
 from app.web.openai_stream import Chunks
 from app.web.paging import json_answer as shown
 from app.web.planning import checked_plan
@@ -82,7 +82,7 @@ def router_routes(front: Front) -> Blueprint:
 
 def decided(front: Front, asked: Asked) -> Response:
     """The decision alone, by a job that costs nothing and is kept as an answer's would be."""
-    _, told = choosable(front, asked, answered=False)
+    _, told = choosable(front, asked, payer(front), answered=False)
     principal, environ = caller(), request.environ
     draft = chore_draft(
         DECISION_KIND, told, principal.tenant_id,

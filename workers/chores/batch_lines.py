@@ -12,49 +12,67 @@ from typing import Any
 import orjson
 
 from app.batches.model import CUSTOM_ID_MAX, ENDPOINTS, Line, LineError
-from app.catalogue.model import Catalogue
+from app.catalogue.model import Catalogue, Model
+from app.dialects.responses.request import NAMES, chat_request
 from app.errors import Forbidden, InvalidRequest, MoonpoolError, Unavailable
 from app.settings import Settings
+from app.uniroute.model import AUTO
+from app.uniroute.shelf import Names
 from app.web.body import parsed
+from app.web.candidates import Payer
 from app.web.chat import chat_asked, context_bytes
 from app.web.completions import completion_asked
 from app.web.embeddings import embedding_asked
 from app.web.images import image_asked
-from app.web.inference import Asked, models_of, most_cost
+from app.web.inference import Asked, is_open, models_of, most_cost, routed
 from app.web.json_guard import check_json
+from app.web.marks import takes_marks
+from app.web.problems import renamed
+from app.web.responses import response_asked
 from app.web.schemas.chat import ChatRequest
 from app.web.schemas.completions import CompletionRequest
 from app.web.schemas.embeddings import EmbeddingsRequest
 from app.web.schemas.images import BACKGROUNDS, ImageRequest
+from app.web.schemas.responses import ResponseRequest
 
 MEMBERS = frozenset({"custom_id", "method", "url", "body"})
-NEVER = ("stream", "background", "run_at", "not_after", "webhook_url", "include_web_chat")
+NEVER = (
+    "stream", "background", "run_at", "not_after", "webhook_url", "include_web_chat",
+    "previous_response_id",
+)  # fmt: skip
 """Fields that say how a client waits, and when, and goes on, which nobody does for a line."""
+
+RENAMED = {"/v1/responses": NAMES}
+"""What a chat request's fields are called at endpoints that call them otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
 class Knows:
-    """What the doors ask for the catalogue."""
+    """What the doors ask for the catalogue and for the active profile."""
 
     catalogue: Catalogue
+    profiles: Names
 
 
 class LineReader:
-    """Reads the lines of one batch in order. `catalogue` has the prices of batches; `lunes` raises
-    for names of which one is no lune of the batch's tenant; with `test`, builtin models alone are
-    taken and nothing is held. `model` is that of the first line."""
+    """Reads the lines of one batch in order. What it `knows` has the prices of batches; `lunes`
+    raises for names of which one is no lune of the batch's tenant; `left` tells what a job of the
+    batch may hold; with `test`, builtin models alone are taken and nothing is held. `model` is that
+    of the first line."""
 
     def __init__(
         self,
-        catalogue: Catalogue,
+        knows: Knows,
         endpoint: str,
         settings: Settings,
         lunes: Callable[[tuple[str, ...]], object],
+        left: Callable[[], int],
         *,
         test: bool,
     ) -> None:
-        self._knows, self._endpoint = Knows(catalogue), endpoint
-        self._settings, self._test = settings, test
+        self._knows, self._endpoint = knows, endpoint
+        # Asked once for all lines, so that they are judged alike.
+        self._settings, self._payer = settings, Payer(test, cache(left))
         self._unless_unknown = cache(lunes)
         self._seen: set[bytes] = set()
         self.model: str | None = None
@@ -143,7 +161,8 @@ class LineReader:
                     code="unsupported_parameter",
                 )  # fmt: skip
         asked = READERS[self._endpoint](self, orjson.dumps(body))
-        models = models_of(self._knows, asked)
+        with renamed(RENAMED.get(self._endpoint, {})):
+            models = self._models(asked)
         name = asked.model or models[0].id
         if self.model is None:
             self.model = name
@@ -153,10 +172,17 @@ class LineReader:
                 "of a batch have the same.",
                 param="model", code="mismatched_model",
             )  # fmt: skip
-        if self._test and not all(model.builtin for model in models):
+        if self._payer.test and not all(model.builtin for model in models):
             raise Forbidden("A test key runs only builtin models.", param="model")
-        hold = 0 if self._test else max(most_cost(model, asked) for model in models)
+        hold = 0 if self._payer.test else max(most_cost(model, asked) for model in models)
         return asked, hold
+
+    def _models(self, asked: Asked) -> list[Model]:
+        """Those of which each may answer. Where the router chooses, that is done when the line is
+        run."""
+        if asked.model == AUTO and is_open(self._knows, asked):
+            return routed(self._knows, asked, self._payer)
+        return models_of(self._knows, asked)
 
     def chat(self, body: bytes) -> Asked:
         """A chat completion."""
@@ -170,6 +196,12 @@ class LineReader:
     def completion(self, body: bytes) -> Asked:
         """A text completion."""
         return completion_asked(parsed(CompletionRequest, body), body)[0]
+
+    def response(self, body: bytes) -> Asked:
+        """A response."""
+        wanted = parsed(ResponseRequest, body)
+        chat = chat_request(wanted.given(), marks=takes_marks(self._knows, wanted))
+        return response_asked(wanted, chat, body)
 
     def embedding(self, body: bytes) -> Asked:
         """Embeddings."""
@@ -189,6 +221,7 @@ class LineReader:
 READERS: dict[str, Callable[[LineReader, bytes], Asked]] = {
     "/v1/chat/completions": LineReader.chat,
     "/v1/completions": LineReader.completion,
+    "/v1/responses": LineReader.response,
     "/v1/embeddings": LineReader.embedding,
     "/v1/images/generations": LineReader.image,
 }

@@ -15,10 +15,12 @@ from app.db.connect import Connection, connect
 from app.errors import Gone, NotFound
 from app.files.model import LineTooLong
 from app.files.service import Files
+from app.ledger.budgets import spendable
 from app.lunes.finding.service import Finder
 from app.money import usd_text
+from app.uniroute.shelf import Names
 from workers.chores.base import Chore
-from workers.chores.batch_lines import LineReader
+from workers.chores.batch_lines import Knows, LineReader
 
 GROUP_LINES = 500
 GROUP_BYTES = 1_000_000
@@ -44,11 +46,14 @@ class ReadBatch(Chore):
     def _read(self, connection: Connection, batch: Batch) -> dict[str, Any]:
         store.drop_lines(connection, batch)
         assert self.parts.reads is not None, "every desk has connections for reads"
-        settings, finder = self.parts.settings, Finder(self.parts.reads, self.parts.settings)
-        reader = LineReader(
-            self.parts.catalogue.in_batches, batch.endpoint, settings,
-            partial(finder.shelves, batch.tenant_id), test=batch.test,
-        )  # fmt: skip
+        reads, settings = self.parts.reads, self.parts.settings
+        shelves = partial(Finder(reads, settings).shelves, batch.tenant_id)
+        spend = partial(
+            spendable, tenant_id=batch.tenant_id, app_id=batch.app_id, key_id=batch.key_id
+        )
+        knows = Knows(self.parts.catalogue.in_batches, Names(reads))
+        left = partial(reads.run, spend)
+        reader = LineReader(knows, batch.endpoint, settings, shelves, left, test=batch.test)
         errors = self._add_lines(connection, batch, reader)
         if not errors:
             errors = _refusal(connection, batch, store.start(connection, batch, str(reader.model)))

@@ -60,12 +60,17 @@ class Choices:
         self._routers = Routers(reads, self._embedder)
         self._vendors: dict[str, tuple[str | None, KnownPrice | None]] = {}
 
-    def of(self, told: dict[str, Any], text: str, cost_weight: float) -> Choice | None:
-        """The choice for a prompt among the candidates that `told` has, as the door found them;
-        None if there is nothing to choose from. Broken routes are left out unless all are. Of what
+    def of(
+        self, told: dict[str, Any], text: str, cost_weight: float,
+        catalogue: Catalogue | None = None,
+    ) -> Choice | None:  # fmt: skip
+        """The choice for a prompt among the candidates that `told` has, as the door found them, at
+        the prices of `catalogue` if it is another than that of requests; None if there is nothing
+        to choose from. Broken routes are left out unless all are. Of what
         is unavailable none is chosen to answer: without another, the first candidate does."""
         excluded = dict(told["excluded"])
-        found = {name: self._catalogue.find(name) for name in told["candidates"]}
+        find = (catalogue or self._catalogue).find
+        found = {name: find(name) for name in told["candidates"]}
         models = {model.id: (name, model) for name, model in found.items() if model is not None}
         # A request that another version admitted may tell of none.
         unavailable = told.get("unavailable") or []

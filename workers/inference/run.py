@@ -224,7 +224,8 @@ class Attempt:
         self._prefix = told["prefix"] or self._prefix
         if choices is not None:
             text = last_said(options.get("messages") or ())
-            self._choice = choices.of(told, text, options.get("cost_weight") or 0.0)
+            weight = options.get("cost_weight") or 0.0
+            self._choice = choices.of(told, text, weight, self._catalogue)
         if self._choice is None:
             return None, []
         return self._choice.model, self._choice.fallbacks

@@ -25,8 +25,10 @@ def message_id(job_id: str) -> str:
 def message_object(
     job_id: str, model: str, content: Sequence[Mapping[str, Any]] = (),
     stop: Mapping[str, Any] | None = None, usage: Mapping[str, Any] | None = None,
+    routing: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
-    """The message object; `usage` is that of a chat completion, `stop` what `stop_of` gives."""
+    """The message object; `usage` is that of a chat completion, `stop` what `stop_of` gives.
+    `routing`: how `model` was chosen, where the router did."""
     return {
         "id": message_id(job_id),
         "type": "message",
@@ -35,6 +37,7 @@ def message_object(
         "content": list(content),
         **(stop or {"stop_reason": None, "stop_sequence": None}),
         "usage": message_usage(usage or {}),
+        **({} if routing is None else {"routing": routing}),
     }
 
 
@@ -71,7 +74,9 @@ def whole_message(completion: Mapping[str, Any], job_id: str, model: str) -> dic
     said = choice["message"]
     stop = stop_of(choice.get("finish_reason"), said.get("stop_sequence"))
     content = list(_content(said, job_id))
-    return message_object(job_id, model, content, stop, completion.get("usage"))
+    routing = completion.get("routing")
+    model = model if routing is None else completion["model"]
+    return message_object(job_id, model, content, stop, completion.get("usage"), routing)
 
 
 def _content(said: Mapping[str, Any], job_id: str) -> Iterator[dict[str, Any]]:

@@ -12,7 +12,7 @@ from app.dialects.reading import known_keys, text_at, unmarked, wrong
 
 SAME = (
     "model", "max_tokens", "temperature", "top_p", "top_k", "background", "cancel_on_disconnect",
-    "provider", "fallbacks", "session_id", "store",
+    "provider", "fallbacks", "models", "cost_weight", "session_id", "store",
 )  # fmt: skip
 """Fields that a chat request has by the same name."""
 

@@ -27,6 +27,7 @@ class Events:
         self._job_id, self._model = job_id, model
         self._said = Said()
         self._usage: Mapping[str, Any] = {}
+        self._routing: Mapping[str, Any] | None = None
         self._place = -1
         # What the open block is: a kind of piece, with the place of a call.
         self._open: tuple[str, int] | None = None
@@ -49,11 +50,17 @@ class Events:
     def usage(self, data: bytes) -> None:
         self._usage = orjson.loads(data)
 
+    def chosen(self, data: bytes) -> None:
+        """Takes which model answers from the data of a `context` or `snapshot` event."""
+        if routing := orjson.loads(data).get("routing"):
+            self._model, self._routing = routing["answered_model"], routing
+
     def start(self) -> Iterator[Told]:
         """The event that begins the message, once. What was used is not known before its end."""
         if not self._started:
             self._started = True
-            yield {"type": "message_start", "message": message_object(self._job_id, self._model)}
+            message = message_object(self._job_id, self._model, routing=self._routing)
+            yield {"type": "message_start", "message": message}
 
     def completed(self) -> list[Told]:
         """The events that end a message which is whole."""

@@ -1,7 +1,7 @@
 """A stored chat completion as a response object."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from app.dialects.responses.items import input_items, sealed
@@ -27,11 +27,21 @@ _GOES_BACK = ("refusal", "tool_calls", "thinking_blocks")
 @dataclass(frozen=True, slots=True)
 class Origin:
     """What a response is shown with beside its answer: the job's id and model, and the chat request
-    that `chat_request` made of what the client asked."""
+    that `chat_request` made of what the client asked. `routing`: how the model was chosen, where
+    the router did."""
 
     job_id: str
     model: str
     request: Mapping[str, Any]
+    routing: Mapping[str, Any] | None = None
+
+    def answered(self, told: Mapping[str, Any]) -> "Origin":
+        """The same with the model that answers, if `told`, a completion or the data of an event,
+        says which one was chosen."""
+        routing = told.get("routing")
+        if routing is None:
+            return self
+        return replace(self, model=routing["answered_model"], routing=routing)
 
     @property
     def suffix(self) -> str:
@@ -41,6 +51,11 @@ class Origin:
     @property
     def background(self) -> bool:
         return self.request.get("background") is True
+
+    @property
+    def routed(self) -> bool:
+        """Whether the router chooses the model."""
+        return "router" in self.request["asked"]
 
     @property
     def includes_sealed(self) -> bool:
@@ -70,6 +85,7 @@ def response_object(
         "output": list(output),
         **_echo(origin),
         "usage": None if usage is None else response_usage(usage),
+        **({} if origin.routing is None else {"routing": origin.routing}),
     }
 
 
@@ -231,7 +247,8 @@ def reasoning_item(
 def whole_response(completion: Mapping[str, Any], origin: Origin) -> dict[str, Any]:
     """The response object of a job that has answered with `completion`."""
     choice = completion["choices"][0]
-    return ended_response(origin, "completed", choice, completion.get("usage"), None)
+    usage = completion.get("usage")
+    return ended_response(origin.answered(completion), "completed", choice, usage, None)
 
 
 def ended_response(

@@ -22,7 +22,7 @@ class Events:
     """Makes a stream's events of a job's. `spoke`: whether the attempt in hand has said a word."""
 
     def __init__(self, origin: Origin) -> None:
-        self._origin = origin
+        self._asked = self._origin = origin
         self._number = 0
         self._opened = self._running = False
         self._usage: Mapping[str, Any] | None = None
@@ -57,11 +57,14 @@ class Events:
             if pieces is None:
                 made += self._again()
                 pieces = self._said.snapshot(data) or []
+            self._chosen(data)
             return made + self._add(pieces)
         if name == "restarted" and self.spoke:
             return made + self._again()
         if name == "usage":
             self._usage = orjson.loads(data)
+        if name == "context":
+            self._chosen(data)
         return made + (self._end(name, orjson.loads(data)) if name in ENDS else [])
 
     def _open(self) -> list[Told]:
@@ -81,6 +84,7 @@ class Events:
     def _again(self) -> list[Told]:
         """The answer begins anew: what was said no longer holds."""
         self._begin_answer()
+        self._origin = self._asked
         return [
             {
                 "type": "error",
@@ -92,6 +96,11 @@ class Events:
             self._response("created", "in_progress"),
             self._response("in_progress", "in_progress"),
         ]
+
+    def _chosen(self, data: bytes) -> None:
+        """Takes which model answers, where the router chose it."""
+        if self._asked.routed:
+            self._origin = self._asked.answered(orjson.loads(data))
 
     def _response(self, name: str, status: str) -> Told:
         response = response_object(self._origin, status)

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from app.web.openapi.inference import ASKING, TITLE, door
+from app.web.openapi.inference import ASKING, TITLE, Routing, door
 from app.web.openapi.money import Deleted
 from app.web.openapi.operation import STREAM, Operation, Room, Told
 from app.web.schemas.messages import CountRequest, MessageRequest
@@ -21,6 +21,7 @@ class Response(Told):
     model: str
     output: list[dict[str, Any]]
     usage: dict[str, Any] | None
+    routing: Routing | None = None
 
 
 class Item(Told):
@@ -51,6 +52,7 @@ class Message(Told):
     content: list[dict[str, Any]]
     stop_reason: str | None
     usage: dict[str, Any]
+    routing: Routing | None = None
 
 
 class TokenCount(Told):

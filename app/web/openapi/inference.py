@@ -132,7 +132,7 @@ TRANSCRIPTIONS = Room(TITLE, {
 
 
 class Routing(Told):
-    """What the router chose, what it weighed, and who answered. `routing` of a completion."""
+    """What the router chose, what it weighed, and who answered. `routing` of an answer."""
 
     selected_model: str
     selected_provider: str | None

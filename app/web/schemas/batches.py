@@ -9,8 +9,9 @@ from app.web.schemas.chat import MetaKey, MetaValue
 from app.web.schemas.moments import Moment
 
 Endpoint = Literal[
-    "/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/images/generations"
-]
+    "/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/embeddings",
+    "/v1/images/generations",
+]  # fmt: skip
 Id = Annotated[str, Field(pattern=r"^[\w.:@-]{1,128}$")]
 
 

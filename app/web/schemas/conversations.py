@@ -30,6 +30,8 @@ class Conversation(Strict):
     webhook_url: WebhookUrl | None = None
     provider: str | None = None
     fallbacks: list[str] | None = Field(None, max_length=8)
+    models: list[str] | None = Field(None, min_length=2, max_length=64)
+    cost_weight: float | None = Field(None, ge=0)
     session_id: str | None = None
 
     def given(self) -> dict[str, Any]:

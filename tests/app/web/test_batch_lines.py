@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from openai.types.responses import Response
 
 from app.db.connect import Connection
 from app.events.log import stream_key
@@ -12,6 +13,7 @@ from app.jobs.forget import sweep_undelivered
 from app.redis import Wire
 from app.settings import Settings
 from tests.app.events.parts import until
+from tests.app.line import assert_proven
 from tests.app.web.batching import (
     AT,
     CATALOGUE,
@@ -106,6 +108,46 @@ def test_pages_of_results_are_bounded_by_bytes_and_lead_on(
         found += [one["custom_id"] for one in page["data"]]
         page = told(caller.get(f"{at}?after={page['last_id']}"))
     assert found + [one["custom_id"] for one in page["data"]] == ["q0", "q1", "q2"]
+
+
+def test_a_line_of_responses_is_the_response_that_its_door_gives(
+    caller: Caller, serving: Desk, connection: Connection
+) -> None:
+    responses = "/v1/responses"
+    asked: dict[str, Any] = {
+        "model": "priced", "input": "moon", "instructions": "Be brief.", "max_output_tokens": 2,
+    }  # fmt: skip
+    line = {"custom_id": "a", "params": asked}
+    batch = ended(caller, told(caller.post(AT, {"endpoint": responses, "requests": [line]}))["id"])
+    [one] = lines_of(caller, batch["output_file_id"])
+    answer = one["response"]["body"]
+    Response.model_validate(answer)
+    assert answer == told(caller.get(f"{responses}/{answer['id']}"))
+    assert (answer["status"], answer["instructions"]) == ("incomplete", "Be brief.")
+    assert answer["incomplete_details"] == {"reason": "max_output_tokens"}
+    assert round(answer["usage"]["total_cost_usd"] * 10**9) == batch["cost_nanos"] > 0
+    assert_proven(connection)
+
+
+def test_a_line_of_responses_is_refused_by_the_names_of_its_door(
+    caller: Caller, serving: Desk
+) -> None:
+    bad: list[dict[str, Any]] = [
+        {"previous_response_id": "resp_x"}, {"stream": True}, {"input": []},
+        {"include": ["message.output_text.logprobs"], "model": "builtin/eliza"},
+    ]  # fmt: skip
+    requests = [
+        {"custom_id": str(n), "params": {"model": "builtin/eliza", "input": "a", **one}}
+        for n, one in enumerate(bad)
+    ]
+    asked = {"endpoint": "/v1/responses", "requests": requests}
+    batch = ended(caller, told(caller.post(AT, asked))["id"])
+    assert [(error["code"], error["param"]) for error in batch["errors"]["data"]] == [
+        ("unsupported_parameter", "body.previous_response_id"),
+        ("unsupported_parameter", "body.stream"),
+        ("invalid_request", "body.input"),
+        ("unsupported_parameter", "body.include"),
+    ]
 
 
 def test_images_come_as_base64_with_the_usage_of_their_door(caller: Caller, serving: Desk) -> None:

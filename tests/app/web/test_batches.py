@@ -221,6 +221,7 @@ def test_a_file_of_another_purpose_is_refused_at_once(caller: Caller) -> None:
     ("endpoint", "asked", "kind"),
     [
         ("/v1/completions", {"model": "priced", "prompt": "moon"}, "text_completion"),
+        ("/v1/responses", {"model": "priced", "input": "moon"}, "response"),
         ("/v1/embeddings", {"model": "all-MiniLM-L6-v2", "input": "moon"}, "list"),
         ("/v1/images/generations", {"prompt": "moon", "n": 1}, None),
     ],

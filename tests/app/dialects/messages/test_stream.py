@@ -104,6 +104,15 @@ def test_the_stream_stands_for_the_whole_message(
     assert put_together(made) == whole_message(completion(message, finish), JOB, "m")
 
 
+def test_a_routed_message_begins_with_who_answered_of_all_that_were_chosen() -> None:
+    events = Events(JOB, "auto")
+    for model in ("a", "b"):
+        events.chosen(orjson.dumps({"routing": {"answered_model": model}}))
+    [begun, *_] = events.delta(delta({"content": "hi"})[1])
+    assert begun["message"]["model"] == "b"
+    assert begun["message"]["routing"] == {"answered_model": "b"}
+
+
 def test_thoughts_come_with_their_signature() -> None:
     block = {"type": "thinking", "thinking": "why", "signature": "sig"}
     hidden = {"type": "redacted_thinking", "data": "x"}

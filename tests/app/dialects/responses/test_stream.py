@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -36,6 +37,28 @@ def told(events: Sequence[JobEvent], **fields: Any) -> list[dict[str, Any]]:
     """All events of a stream."""
     made = Events(origin(**fields))
     return [event for name, data in events for event in made.feed(name, data)]
+
+
+def chosen(model: str) -> dict[str, Any]:
+    """What the router tells of its choice."""
+    return {"routing": {"selected_model": model, "answered_model": model}}
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["from the start", "after a snapshot"])
+def test_the_end_of_a_routed_response_names_who_answered_at_last(late: bool) -> None:
+    request = chat_request({"input": "Hello", "model": "auto"})
+    request["asked"]["router"] = {}
+    first = ("context", orjson.dumps(chosen("a")))
+    again = [restarted, ("context", orjson.dumps(chosen("b"))), delta({"content": "ho"})]
+    if late:
+        name, data = snapshot({"content": "ho"}, None)
+        again = [(name, orjson.dumps({**orjson.loads(data), **chosen("b")}))]
+    events = Events(Origin(JOB, "auto", request))
+    said: list[JobEvent] = [started, first, delta({"content": "hi"}), *again, usage, completed]
+    made = [event for name, data in said for event in events.feed(name, data)]
+    whole = [event["response"] for event in made if "response" in event]
+    assert [one["model"] for one in whole] == ["auto", "auto", "auto", "auto", "b"]
+    assert whole[-1]["routing"] == chosen("b")["routing"]
 
 
 def joined(events: Sequence[dict[str, Any]], kind: str) -> str:
