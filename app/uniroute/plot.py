@@ -34,8 +34,10 @@ paint-order: stroke }
 """
 
 
-def pareto_svg(drawing: Drawing) -> str:
-    """The picture. Costs are shares of the dearest model's, qualities the means of the scores."""
+def pareto_svg(drawing: Drawing, *, measured: bool = True) -> str:
+    """The picture. Costs are shares of the dearest model's, qualities the means of the scores, or
+    what a profile expects of itself where nothing was `measured`; the picture says which."""
+    quality = "mean quality" if measured else "expected quality, not measured"
     every = [
         *drawing.router.qualities.tolist(),
         *drawing.hull.qualities.tolist(),
@@ -56,10 +58,10 @@ def pareto_svg(drawing: Drawing) -> str:
     ]
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
-        'aria-label="Quality against cost of the router and of single models">',
+        f'aria-label="{quality.capitalize()} against cost, of the router and of single models">',
         f"<style>{STYLE}</style>",
         f'<rect class="ground" width="{WIDTH}" height="{HEIGHT}"/>',
-        *_grid(low, high, place),
+        *_grid(low, high, place, quality),
         *[
             f'<polyline class="{kind}" points="{" ".join(f"{x},{y}" for x, y in line)}"/>'
             for kind, line in curves
@@ -74,7 +76,7 @@ def pareto_svg(drawing: Drawing) -> str:
     return "\n".join(parts) + "\n"
 
 
-def _grid(low: float, high: float, place: Place) -> list[str]:
+def _grid(low: float, high: float, place: Place, quality: str) -> list[str]:
     parts = []
     left, bottom = place(0, low)
     right, top = place(1, high)
@@ -98,7 +100,7 @@ def _grid(low: float, high: float, place: Place) -> list[str]:
         f'<text x="{middle}" y="{HEIGHT - 12}" text-anchor="middle">mean cost of an answer, in '
         "shares of the dearest model's</text>",
         f'<text x="14" y="{(top + bottom) / 2}" text-anchor="middle" '
-        f'transform="rotate(-90 14 {(top + bottom) / 2})">mean quality</text>',
+        f'transform="rotate(-90 14 {(top + bottom) / 2})">{quality}</text>',
     ]
 
 
