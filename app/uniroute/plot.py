@@ -9,6 +9,7 @@ from app.uniroute.evaluate import Drawing
 
 WIDTH, HEIGHT = 760, 440
 LEFT, RIGHT, TOP, BOTTOM = 64, 24, 40, 56
+RADIUS = 4
 LABEL_HEIGHT = 14
 CHAR_WIDTH = 6.6
 """Of the labels' font, about, in pixels."""
@@ -66,7 +67,7 @@ def pareto_svg(drawing: Drawing, *, measured: bool = True) -> str:
             f'<polyline class="{kind}" points="{" ".join(f"{x},{y}" for x, y in line)}"/>'
             for kind, line in curves
         ],
-        *[f'<circle class="model" cx="{x}" cy="{y}" r="4"/>' for x, y in points],
+        *[f'<circle class="model" cx="{x}" cy="{y}" r="{RADIUS}"/>' for x, y in points],
         *_labels(drawing.models, points),
         f'<text class="router-text" x="{LEFT + 12}" y="{TOP - 18}">router</text>',
         f'<text class="dim" x="{LEFT + 64}" y="{TOP - 18}">- - no router: prompts shared '
@@ -105,8 +106,8 @@ def _grid(low: float, high: float, place: Place, quality: str) -> list[str]:
 
 
 def _labels(models: Sequence[str], points: Sequence[tuple[float, float]]) -> list[str]:
-    """Each model's name beside its point, moved up or down where another is in the way."""
-    taken: list[tuple[float, float, float]] = []
+    """Each model's name beside its point, moved down where another name or point is in the way."""
+    taken = [(x - RADIUS, x + RADIUS, y + 4) for x, y in points]
     parts = []
     for name, (x, y) in sorted(zip(models, points, strict=True), key=lambda one: one[1][1]):
         width = len(name) * CHAR_WIDTH
