@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Response, request
 
+from app.embedding.apart import apart
 from app.errors import NotFound
 from app.uniroute.prices import Prices, per_million
 from app.uniroute.shelf import Profiles, shipped
@@ -64,7 +65,7 @@ class Pareto:
         here = callable_here(self._front, profile.models, test=caller().mode == "test")
         own = zip(profile.models, profile.usd.tolist(), strict=True)
         usd = {name: per_million(self._prices.of(name, price)) for name, price in own}
-        return expectation(profile, usd, here), usd
+        return apart(expectation, profile, usd, here), usd
 
 
 def _accepted() -> str:

@@ -64,8 +64,9 @@ def told(caller: Caller, version: str) -> dict[str, Any]:
     return found
 
 
-def pairs(points: list[dict[str, float]]) -> list[tuple[float, float]]:
-    return [(one["cost"], one["expected_quality"]) for one in points]
+def points(curve: list[dict[str, float]]) -> list[float]:
+    """Cost and quality of each point, one after the other."""
+    return [number for one in curve for number in (one["cost"], one["expected_quality"])]
 
 
 def test_a_profile_by_hand_is_told_in_numbers(caller: Caller, pushed: Profile) -> None:
@@ -82,10 +83,10 @@ def test_a_profile_by_hand_is_told_in_numbers(caller: Caller, pushed: Profile) -
     assert (models[AWAY]["available"], models[AWAY]["drawn"]) == (False, False)
     assert (models[AWAY]["expected_quality"], models[AWAY]["cost"] > 1) == (1.0, True)
     # The dear one is worth it in three prompts of four, and unseen it is needed for all.
-    assert pairs(found["router"]) == [
-        (pytest.approx(SHARE), 0.525), (pytest.approx(0.75 + 0.25 * SHARE), 0.825),
-    ]  # fmt: skip
-    assert pairs(found["no_router"]) == [(pytest.approx(SHARE), 0.525), (1.0, 0.8)]
+    assert points(found["router"]) == pytest.approx(
+        [SHARE, 0.525, 0.75 + 0.25 * SHARE, 0.825], abs=1e-6
+    )
+    assert points(found["no_router"]) == pytest.approx([SHARE, 0.525, 1.0, 0.8], abs=1e-6)
 
 
 def test_active_is_the_active_one(caller: Caller, pushed: Profile, connection: Connection) -> None:
