@@ -165,14 +165,20 @@ async function show(version) {
 
 function gist(drawn, router) {
   const best = drawn.reduce((a, b) => (b.expected_quality > a.expected_quality ? b : a));
-  const alone = `is expected to answer ${percent(best.expected_quality)} of prompts well, at `
-    + `${percent(best.cost)} of the dearest model's price.`;
-  if (drawn.length === 1) return `${best.model}, the only model to choose from, ${alone}`;
+  const only = drawn.length === 1;
+  const who = only ? `${best.model}, the only model to choose from,` : `The best single model, ${best.model},`;
+  const alone = `${who} is expected to answer ${percent(best.expected_quality)} of prompts well.`;
+  if (only) return alone;
   const peak = router.at(-1);
+  const most = percent(peak.expected_quality);
+  if (best.cost === 0) return `${alone} The router is expected to answer ${most} well at its best.`;
   const cost = costOf(best.expected_quality, router);
-  const same = cost !== null && cost < best.cost ? `that at ${percent(cost)}, and ` : "";
-  return `The best single model, ${best.model}, ${alone} The router is expected to reach ${same}`
-    + `${percent(peak.expected_quality)} at its best, at ${percent(peak.cost)}.`;
+  const forMost = percent(peak.cost / best.cost);
+  if (cost === null || cost >= best.cost) {
+    return `${alone} The router is expected to answer ${most} well at its best, for ${forMost} of its price.`;
+  }
+  return `${alone} The router is expected to reach that for ${percent(cost / best.cost)} of its price, `
+    + `and ${most} at its best, for ${forMost}.`;
 }
 
 // The least cost that buys a quality, on the lines between the points of a curve.
