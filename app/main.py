@@ -13,6 +13,7 @@ from app.web.billing import billing_routes
 from app.web.budgets import budget_routes
 from app.web.chat import chat_routes
 from app.web.completions import completion_routes
+from app.web.console.page import console_routes
 from app.web.data import data_routes
 from app.web.description import description_routes
 from app.web.embeddings import embedding_routes
@@ -94,6 +95,7 @@ def create_app(chosen: Settings) -> Flask:
         picture_routes(front),
         operation_routes(front),
         description_routes(),
+        console_routes(),
         web_chat_routes(front),
         web_chat_page_routes(front),
         asset_routes(),

@@ -40,7 +40,7 @@ from app.webchat.store import begin as begin_web_chat
 from app.webhooks.store import send_test
 from tests.app.line import admit, draft
 
-SHARED = {"model_id", "version"}
+SHARED = {"model_id", "profile_version", "version"}
 """Names in paths of what belongs to no tenant."""
 
 BEGUN = {"emotions.create_ripple"}
@@ -133,6 +133,7 @@ def _filled(web: Flask, connection: Connection) -> World:
         "session_id": _session(connection, mine),
         "picture": "sealed",
         "response_id": _response(connection, mine),
+        "profile_version": "active",
         "version": "price_0",
         "web_chat_id": _web_chat(connection, mine, key.id, job_id),
         "token": "x" * 43,

@@ -42,6 +42,8 @@ PUBLIC = {
     "/chat/<token>/messages",
     "/chat/<token>/events",
     "/chat/<token>/stop",
+    "/console",
+    "/console/router",
     "/static/<digest_of>/<asset>",
 }
 """All that answers without a key."""

@@ -63,6 +63,7 @@ def _where(now: Settings, key: str) -> str:
     return (
         f"\nbase URL  {now.base_url}\n"
         f"API key   {key}\n"
+        f"console   {now.web_address}/console\n"
         f"Flower    {now.flower_address}  user {flower.USER}, "
         f"password {flower.password(now.home)}\n"
         f"data      {now.home}\n"

@@ -72,18 +72,26 @@ def normalised(usd: Matrix) -> Matrix:
 
 
 def deferral_curve(
-    expected: Matrix, quality: Matrix, costs: Matrix, per_decade: int = WEIGHTS_PER_DECADE
+    expected: Matrix,
+    quality: Matrix,
+    costs: Matrix,
+    per_decade: int = WEIGHTS_PER_DECADE,
+    counts: Matrix | None = None,
 ) -> Curve:
     """What argmin of expected error + weight * cost buys as the weight goes from 0 to so much that
     the cheapest model answers all. `expected` and `quality` are (prompts, models), `costs`
-    (models), of which the dearest is 1."""
+    (models), of which the dearest is 1. `counts` (prompts) says how often each prompt is asked;
+    without it, all alike."""
     order = np.argsort(costs, kind="stable")
     expected, quality, costs = expected[:, order], quality[:, order], costs[order]
     prompts = np.arange(len(quality))
     found = []
     for weight in _weights(costs, per_decade):
         chosen = (expected + weight * costs).argmin(axis=1)
-        found.append((costs[chosen].mean(), quality[prompts, chosen].mean()))
+        found.append((
+            np.average(costs[chosen], weights=counts),
+            np.average(quality[prompts, chosen], weights=counts),
+        ))  # fmt: skip
     return _best(np.array(found))
 
 

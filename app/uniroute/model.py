@@ -1,5 +1,5 @@
 """What passes between the router's rooms, without numbers to reckon with: a web process, which has
-neither vectors nor numpy, knows it too."""
+no vectors and loads numpy only to tell what a profile expects, knows it too."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -9,6 +9,7 @@ from app.uniroute.evaluate import Drawing
 
 WIDTH, HEIGHT = 760, 440
 LEFT, RIGHT, TOP, BOTTOM = 64, 24, 40, 56
+RADIUS = 4
 LABEL_HEIGHT = 14
 CHAR_WIDTH = 6.6
 """Of the labels' font, about, in pixels."""
@@ -34,8 +35,10 @@ paint-order: stroke }
 """
 
 
-def pareto_svg(drawing: Drawing) -> str:
-    """The picture. Costs are shares of the dearest model's, qualities the means of the scores."""
+def pareto_svg(drawing: Drawing, *, measured: bool = True) -> str:
+    """The picture. Costs are shares of the dearest model's, qualities the means of the scores, or
+    what a profile expects of itself where nothing was `measured`; the picture says which."""
+    quality = "mean quality" if measured else "expected quality, not measured"
     every = [
         *drawing.router.qualities.tolist(),
         *drawing.hull.qualities.tolist(),
@@ -56,15 +59,15 @@ def pareto_svg(drawing: Drawing) -> str:
     ]
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
-        'aria-label="Quality against cost of the router and of single models">',
+        f'aria-label="{quality.capitalize()} against cost, of the router and of single models">',
         f"<style>{STYLE}</style>",
         f'<rect class="ground" width="{WIDTH}" height="{HEIGHT}"/>',
-        *_grid(low, high, place),
+        *_grid(low, high, place, quality),
         *[
             f'<polyline class="{kind}" points="{" ".join(f"{x},{y}" for x, y in line)}"/>'
             for kind, line in curves
         ],
-        *[f'<circle class="model" cx="{x}" cy="{y}" r="4"/>' for x, y in points],
+        *[f'<circle class="model" cx="{x}" cy="{y}" r="{RADIUS}"/>' for x, y in points],
         *_labels(drawing.models, points),
         f'<text class="router-text" x="{LEFT + 12}" y="{TOP - 18}">router</text>',
         f'<text class="dim" x="{LEFT + 64}" y="{TOP - 18}">- - no router: prompts shared '
@@ -74,7 +77,7 @@ def pareto_svg(drawing: Drawing) -> str:
     return "\n".join(parts) + "\n"
 
 
-def _grid(low: float, high: float, place: Place) -> list[str]:
+def _grid(low: float, high: float, place: Place, quality: str) -> list[str]:
     parts = []
     left, bottom = place(0, low)
     right, top = place(1, high)
@@ -98,13 +101,13 @@ def _grid(low: float, high: float, place: Place) -> list[str]:
         f'<text x="{middle}" y="{HEIGHT - 12}" text-anchor="middle">mean cost of an answer, in '
         "shares of the dearest model's</text>",
         f'<text x="14" y="{(top + bottom) / 2}" text-anchor="middle" '
-        f'transform="rotate(-90 14 {(top + bottom) / 2})">mean quality</text>',
+        f'transform="rotate(-90 14 {(top + bottom) / 2})">{quality}</text>',
     ]
 
 
 def _labels(models: Sequence[str], points: Sequence[tuple[float, float]]) -> list[str]:
-    """Each model's name beside its point, moved up or down where another is in the way."""
-    taken: list[tuple[float, float, float]] = []
+    """Each model's name beside its point, moved down where another name or point is in the way."""
+    taken = [(x - RADIUS, x + RADIUS, y + 4) for x, y in points]
     parts = []
     for name, (x, y) in sorted(zip(models, points, strict=True), key=lambda one: one[1][1]):
         width = len(name) * CHAR_WIDTH

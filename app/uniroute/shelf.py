@@ -1,6 +1,7 @@
 """The active profile as a process knows it: looked for now and then, and only when it is needed."""
 
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from functools import cache, partial
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ from app.uniroute.model import DEFAULT
 if TYPE_CHECKING:
     from app.embedding.minilm import Embedder
     from app.uniroute.decide import Router
+    from app.uniroute.profile import Profile
 
 REFRESH_S = 5.0
 """Another profile counts in every process after this long at most."""
@@ -28,6 +30,10 @@ def shipped() -> tuple[str, tuple[str, ...]]:
     """Version and models of the profile that comes along."""
     told = orjson.loads(DEFAULT.read_bytes())
     return told["version"], tuple(told["models"])
+
+
+PROFILES_KEPT = 4
+"""Profiles that `Profiles` keeps, about a megabyte each."""
 
 
 class _Look:
@@ -97,12 +103,38 @@ class Routers:
 
     def _made(self, version: str | None) -> "Router":
         from app.uniroute.decide import Router
-        from app.uniroute.profile import default_profile, parse_profile
 
-        if version is None:
-            return Router(apart(default_profile), self._embedder)
-        body = self._reads.run(lambda c: store.body_of(c, version))
-        profile = apart(parse_profile, body.encode(), version)
-        if profile.version != version:
-            raise InvalidRequest(f"the profile {version} has the checksum {profile.version}")
-        return Router(profile, self._embedder)
+        return Router(_read(self._reads, version), self._embedder)
+
+
+class Profiles:
+    """Profiles by their versions, of which the last that were asked for are kept. Numpy is loaded
+    when the first is asked for."""
+
+    def __init__(self, reads: Reads) -> None:
+        self._reads = reads
+        self._kept: OrderedDict[str, Profile] = OrderedDict()
+
+    def find(self, version: str) -> "Profile":
+        """Raises NotFound, Unavailable, and InvalidRequest if it is not as it was written."""
+        found = self._kept.get(version)
+        if found is None:
+            found = _read(self._reads, None if version == shipped()[0] else version)
+            self._kept[version] = found
+        self._kept.move_to_end(version)
+        while len(self._kept) > PROFILES_KEPT:
+            self._kept.popitem(last=False)
+        return found
+
+
+def _read(reads: Reads, version: str | None) -> "Profile":
+    """The profile of a version; None: the one that comes along."""
+    from app.uniroute.profile import default_profile, parse_profile
+
+    if version is None:
+        return apart(default_profile)
+    body = reads.run(lambda c: store.body_of(c, version))
+    profile = apart(parse_profile, body.encode(), version)
+    if profile.version != version:
+        raise InvalidRequest(f"the profile {version} has the checksum {profile.version}")
+    return profile

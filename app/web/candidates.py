@@ -117,7 +117,8 @@ def candidates(front: Choosing, wanted: Wanted) -> Candidates:
     away: dict[str, str] = {}
     named = list(wanted.models) if wanted.models is not None else None
     provider = wanted.provider
-    for name, own, model in _named(front, named, provider) if named else _profiled(front, provider):
+    profiled = _profiled(front, front.profiles.now(), provider)
+    for name, own, model in _named(front, named, provider) if named else profiled:
         if model is None:
             away[own] = NOT_HERE
         elif why := _unable(front, model, wanted) or _too_long(model, wanted, prompt_tokens):
@@ -144,9 +145,19 @@ def candidates(front: Choosing, wanted: Wanted) -> Candidates:
     return _default(front, wanted, found)
 
 
-def _profiled(front: Choosing, provider: str | None) -> Named:
+def callable_here(front: Front, names: Iterable[str], *, test: bool) -> frozenset[str]:
+    """Those of a profile's models that a request with no wishes of its own may be answered by;
+    `test`: with a test key."""
+    return frozenset(
+        own
+        for _, own, model in _profiled(front, names, None)
+        if model is not None and (model.builtin or not test)
+    )
+
+
+def _profiled(front: Choosing, names: Iterable[str], provider: str | None) -> Named:
     catalogue = front.catalogue
-    for name in front.profiles.now():
+    for name in names:
         own = catalogue.models.get(name)
         if own is None and provider is None:
             yield name, name, None

@@ -23,6 +23,7 @@ GUARDS: dict[str, Guard] = {
     "budgets": needs("manage"),
     "chat": needs("inference"),
     "completions": needs("inference"),
+    "console": nobody,
     "data": needs("manage"),
     "description": nobody,
     "embeddings": needs("inference"),

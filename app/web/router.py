@@ -18,6 +18,7 @@ from app.web.front import Front
 from app.web.inference import Asked, Shape, app_id_of, choosable, json_answer, payer, respond
 from app.web.openai_stream import Chunks
 from app.web.paging import json_answer as shown
+from app.web.pareto import Pareto
 from app.web.planning import checked_plan
 from app.web.schemas.router import RouterRequest
 from app.web.waiting import asked_wait
@@ -35,6 +36,7 @@ class RoutedChunks(Chunks):
 def router_routes(front: Front) -> Blueprint:
     """The blueprint of the router."""
     routes = Blueprint("router", __name__)
+    pareto = Pareto(front)
 
     @routes.post("/v1/router")
     @routes.post("/router")
@@ -76,6 +78,11 @@ def router_routes(front: Front) -> Blueprint:
             "active": active or own,
             "versions": told,
         })  # fmt: skip
+
+    @routes.get("/v1/router/profiles/<profile_version>/pareto")
+    @routes.get("/router/profiles/<profile_version>/pareto")
+    def show_pareto(profile_version: str) -> Response:
+        return pareto.answer(profile_version)
 
     return routes
 

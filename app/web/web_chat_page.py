@@ -9,18 +9,18 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
-from flask import Blueprint, Response, g, render_template, request
+from flask import Blueprint, Response, g, request
 
 from app.accounts.keys import principal_of
 from app.errors import Forbidden, InvalidRequest, NotFound
 from app.events.log import QUEUED, Event, parse_id
 from app.ids import new_id
 from app.web.application import current
-from app.web.assets import asset_url
 from app.web.body import idempotency_key, read_request
 from app.web.delivery import forgetting
 from app.web.front import Front
 from app.web.jobs import cancelled, event_frames
+from app.web.pages import hardened, html_page
 from app.web.paging import json_answer
 from app.web.schemas.web_chat import SaidBody
 from app.web.sse import frame, stream_response
@@ -29,18 +29,6 @@ from app.webchat import store
 from app.webchat.conversation import emotion, failure, shown
 from app.webchat.model import TOKEN, TURNS_MAX, Opened, Turn, token_hash
 
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-HEADERS = {
-    "Cache-Control": "no-store",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "X-Robots-Tag": "noindex, nofollow",
-}
 RECONNECT = b"retry: 1000\n\n"
 """Milliseconds until a browser asks again for a stream that was cut."""
 
@@ -51,11 +39,9 @@ def web_chat_page_routes(front: Front) -> Blueprint:
 
     @routes.after_request
     def harden(answer: Response) -> Response:
-        for name, value in HEADERS.items():
-            answer.headers[name] = value
         # Of the tenant's budgets, which are none of the visitor's business.
         answer.headers.pop("X-Budget-Warning", None)
-        return answer
+        return hardened(answer)
 
     @routes.get("/chat/<token>")
     def page(token: str) -> Response:
@@ -64,8 +50,8 @@ def web_chat_page_routes(front: Front) -> Blueprint:
         except NotFound:
             if not request.accept_mimetypes["text/html"] > request.accept_mimetypes["text/plain"]:
                 raise
-            return _html("web_chat_gone.html", 404)
-        return _html("web_chat.html", 200)
+            return html_page("web_chat_gone.html", 404)
+        return html_page("web_chat.html")
 
     @routes.get("/chat/<token>/messages")
     def list_messages(token: str) -> Response:
@@ -162,12 +148,6 @@ def _turn(front: Front, chat: Opened) -> Turn:
     if not found:
         raise NotFound("There is no such turn.", param="turn")
     return found[0]
-
-
-def _html(template: str, status: int) -> Response:
-    answer = Response(render_template(template, asset_url=asset_url), status, mimetype="text/html")
-    answer.headers["Content-Security-Policy"] = POLICY
-    return answer
 
 
 def _from_here(front: Front, *, writes: bool = False) -> None:

@@ -35,9 +35,9 @@ upkeep: moonpool upkeep
 Tab = Callable[..., Page]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """One browser for a file. It ends with the file, since Playwright's event loop runs as long."""
+    """One browser for this folder. It ends with it, since Playwright's event loop runs as long."""
     program = shutil.which("chromium")
     if program is None:
         pytest.skip("no Chromium on this machine: `make test` installs it where apt-get may")
@@ -48,7 +48,7 @@ def browser() -> Iterator[Browser]:
         opened.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def playing() -> Iterator[Model]:
     with Model() as served:
         yield served
@@ -69,7 +69,7 @@ def model(playing: Model, stack: Stack) -> Iterator[Model]:
         wait_for(is_quiet, 60, "all jobs ended")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def stack(
     browser: Browser, playing: Model, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:
@@ -109,7 +109,7 @@ def tab(browser: Browser, stack: Stack) -> Iterator[Tab]:
         page = profile.new_page()
         page.set_default_timeout(WAIT_MS)
         page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("request", lambda asked: asked_for.append(asked.url))
+        page.on("request", lambda asked: asked_for.append(asked.url.removeprefix("blob:")))
         page.goto(url)
         return page
 

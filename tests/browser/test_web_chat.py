@@ -1,7 +1,6 @@
 """The page of a web chat in a real browser."""
 
 import json
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +8,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from app.db.connect import connect
+from tests.browser.colours import contrast, lightness
 from tests.browser.conftest import WAIT_MS, Tab
 from tests.browser.line import Line
 from tests.browser.played import FIRST, Model
@@ -191,19 +191,6 @@ def test_a_phone_in_the_dark_shows_long_code_without_scrolling_sideways(
     assert contrast(
         paper, page.locator("#ends").evaluate("e => getComputedStyle(e).color")
     ) >= 4.5  # fmt: skip
-
-
-def lightness(colour: str) -> float:
-    """Relative luminance (WCAG 2.2, definitions)."""
-    parts = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
-    red, green, blue = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
-
-
-def contrast(one: str, other: str) -> float:
-    """The contrast ratio of two colours (WCAG 2.2, definitions)."""
-    dark, light = sorted((lightness(one), lightness(other)))
-    return (light + 0.05) / (dark + 0.05)
 
 
 def test_sources_and_feelings_are_shown(begin: Begin, tab: Tab, stack: Stack) -> None:

@@ -4,17 +4,15 @@ import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from app.catalogue.model import Catalogue, Model
-from app.catalogue.prices import KnownPrice, vendor_of
 from app.db.reads import Reads
 from app.embedding.minilm import embedder
 from app.embedding.weights import ModelUnfit
-from app.money import NANOS
 from app.settings import Settings
 from app.telemetry import log
+from app.uniroute.prices import Prices
 from app.uniroute.shelf import Routers
 from workers.inference.plan import skip_of
 from workers.inference.routing import Routing, Way, ways
@@ -25,9 +23,6 @@ if TYPE_CHECKING:
 DIGITS = 6
 SHARE_LEAST = 0.001
 """Clusters of which a prompt is less than this are not told."""
-
-BLENDED_TOKENS = 4
-"""How many tokens `Price.blended` is the price of; a profile has that of one."""
 
 Found = dict[str, tuple[str, Model]]
 """Candidates by their ids in the catalogue, each with the name that the request has for it."""
@@ -58,7 +53,7 @@ class Choices:
         self._catalogue, self._routing = catalogue, routing
         self._embedder = embedder(settings)
         self._routers = Routers(reads, self._embedder)
-        self._vendors: dict[str, tuple[str | None, KnownPrice | None]] = {}
+        self._prices = Prices(catalogue)
 
     def of(
         self, told: dict[str, Any], text: str, cost_weight: float,
@@ -130,7 +125,8 @@ class Choices:
         cost_weight: float,
     ) -> dict[str, Any]:
         """The decision among what is left and what is not available, as answers tell it."""
-        absent = {name: self._price_elsewhere(router, name) for name in unavailable}
+        usd = dict(zip(router.profile.models, router.profile.usd.tolist(), strict=True))
+        absent = {name: self._prices.of(name, usd[name]) for name in unavailable}
         # Before the clock starts; what cannot be loaded is told where it is used.
         with suppress(ModelUnfit, OSError):
             self._embedder.load()
@@ -138,7 +134,7 @@ class Choices:
         models = {name: model for name, (_, model) in left.items()}
         made = self.decide(router, text, models, cost_weight, absent)
         took_ms = round((time.perf_counter() - began) * 1000, 3)
-        provider = _provider(models[made.model]) if models else self._provider_elsewhere(made.model)
+        provider = _provider(models[made.model]) if models else self._prices.provider(made.model)
         return {
             **_decided(made, provider),
             "profile": made.profile, "decision_ms": took_ms, "cached": made.cached,
@@ -153,25 +149,6 @@ class Choices:
         if well:
             excluded |= dict.fromkeys(sorted(known.keys() - well.keys()), "its routes are failing")
         return well or known
-
-    def _price_elsewhere(self, router: "Router", name: str) -> float:
-        """What a model that cannot be called here costs, as `Price.blended` has it: by the
-        catalogue, by genai-prices, or else by the profile."""
-        model = self._catalogue.models.get(name)
-        price = model.price_of() if model is not None else self._vendor(name)[1]
-        if price is not None:
-            return float(price.blended)
-        profile = router.profile
-        return float(profile.usd[profile.models.index(name)]) * BLENDED_TOKENS * NANOS
-
-    def _provider_elsewhere(self, name: str) -> str | None:
-        model = self._catalogue.models.get(name)
-        return _provider(model) if model is not None else self._vendor(name)[0]
-
-    def _vendor(self, name: str) -> tuple[str | None, KnownPrice | None]:
-        if name not in self._vendors:
-            self._vendors[name] = vendor_of(name, datetime.now(UTC).date())
-        return self._vendors[name]
 
     def _well(self, model: Model) -> bool:
         """Whether a route of it may be called, now or once it has room."""

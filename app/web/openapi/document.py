@@ -47,7 +47,7 @@ TOLD_WITH: Mapping[int, Mapping[str, Any]] = {
 }
 """Headers of errors, by status."""
 
-PARTLESS = ("operations", "public", "description", "pictures", "assets")
+PARTLESS = ("operations", "public", "description", "pictures", "assets", "console")
 """Rooms that need neither database nor queue."""
 
 ROOTED = (*PARTLESS, "web_chat_page")

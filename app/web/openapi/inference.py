@@ -10,7 +10,7 @@ from app.web.schemas.chat import ChatRequest
 from app.web.schemas.completions import CompletionRequest
 from app.web.schemas.embeddings import EmbeddingsRequest
 from app.web.schemas.images import ImageRequest
-from app.web.schemas.router import RouterRequest
+from app.web.schemas.router import ParetoQuery, RouterRequest
 from app.web.schemas.transcriptions import TranscriptionForm
 
 TITLE = "Inference"
@@ -183,12 +183,46 @@ class Profiles(Told):
     versions: list[ProfileVersion]
 
 
+class ParetoPoint(Told):
+    """`cost` is a share of the dearest model's that is drawn."""
+
+    cost: float
+    expected_quality: float
+
+
+class ParetoModel(ParetoPoint):
+    """A model alone. `price_usd`: of a million tokens, three in to each that comes out. `drawn`: it
+    is available, or none is."""
+
+    model: str
+    available: bool
+    drawn: bool
+    price_usd: float
+    prompts: float
+
+
+class Pareto(Told):
+    """What a profile expects of itself at the prices of now, which nobody has measured: by its
+    router, and by prompts shared out unseen between the models that are drawn."""
+
+    object: Literal["router.pareto"]
+    version: str
+    active: bool
+    measured: Literal[False]
+    models: list[ParetoModel]
+    router: list[ParetoPoint]
+    no_router: list[ParetoPoint]
+
+
 ROUTER = Room(TITLE, {
     "route": door("A chat completion by the model that suits its prompt and price, or with "
                   "`execute: false` the choice alone",
                   Routed, RouterRequest, forms=STREAM),
     "list_profiles": Operation("The models that the router may choose from, and its profiles",
                                Profiles),
+    "show_pareto": Operation("The quality that a profile expects to buy, against its cost; "
+                             "`active` is the active one",
+                             Pareto, query=ParetoQuery, forms={"image/svg+xml": str}),
 })  # fmt: skip
 
 

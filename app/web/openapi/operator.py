@@ -110,3 +110,8 @@ DESCRIPTION = Room("This description", {
     "openapi": Operation("This document", gives=dict, also={304: None}),
     "docs": Operation("This document as a page", forms={"text/html": str}, also={304: None}),
 })  # fmt: skip
+
+CONSOLE = Room("Console", {
+    "first_page": Operation("The console's first page", forms={"text/html": str}),
+    "router_page": Operation("The console's page of the router", forms={"text/html": str}),
+})  # fmt: skip

@@ -30,7 +30,7 @@ from app.web.openapi.manage import (
 from app.web.openapi.memory import MEMORY
 from app.web.openapi.money import BILLING, BUDGETS, USAGE
 from app.web.openapi.operation import Room
-from app.web.openapi.operator import ADMIN, ADMIN_MONEY, DESCRIPTION, OPERATIONS
+from app.web.openapi.operator import ADMIN, ADMIN_MONEY, CONSOLE, DESCRIPTION, OPERATIONS
 from app.web.openapi.web_chat import ASSETS, WEB_CHAT_PAGE, WEB_CHATS
 
 ROOMS: dict[str, Room] = {
@@ -73,6 +73,7 @@ ROOMS: dict[str, Room] = {
     "admin": ADMIN,
     "admin_money": ADMIN_MONEY,
     "operations": OPERATIONS,
+    "console": CONSOLE,
     "assets": ASSETS,
     "description": DESCRIPTION,
 }

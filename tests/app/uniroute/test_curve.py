@@ -97,3 +97,12 @@ def test_the_order_of_models_changes_no_figure() -> None:
     assert one.best_model == other.best_model
     assert one.area == pytest.approx(other.area)
     assert one.qnc == pytest.approx(other.qnc)
+
+
+def test_a_prompt_that_is_asked_more_often_counts_so_often() -> None:
+    counts = np.array([3.0, 1.0, 0.0, 2.0])
+    often = np.repeat(np.arange(4), counts.astype(int))
+    weighted = deferral_curve(KNOWS, QUALITY, COSTS, counts=counts)
+    repeated = deferral_curve(KNOWS[often], QUALITY[often], COSTS)
+    assert weighted.costs.tolist() == pytest.approx(repeated.costs.tolist())
+    assert weighted.qualities.tolist() == pytest.approx(repeated.qualities.tolist())

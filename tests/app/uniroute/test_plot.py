@@ -5,7 +5,8 @@ from xml.etree import ElementTree as tree
 
 import numpy as np
 
-from app.uniroute.evaluate import learned_on_halves
+from app.uniroute.curve import Curve
+from app.uniroute.evaluate import Drawing, learned_on_halves
 from app.uniroute.plot import pareto_svg
 from tests.app.uniroute.worlds import MODELS, USD, world
 
@@ -32,6 +33,9 @@ def test_the_picture_shows_each_model_the_router_and_what_is_bought_without_it()
     dearest = dots[int(np.argmax(run.drawing.costs))]
     assert dearest[0] == max(x for x, _ in dots)
     assert "prefers-color-scheme: dark" in "".join(drawn.itertext())
+    assert ("mean quality" in said, "expected quality, not measured" in said) == (True, False)
+    other = pareto_svg(run.drawing, measured=False)
+    assert ("mean quality" in other, "expected quality, not measured" in other) == (False, True)
 
 
 def test_names_that_would_lie_on_each_other_are_moved_apart() -> None:
@@ -42,3 +46,13 @@ def test_names_that_would_lie_on_each_other_are_moved_apart() -> None:
         float(one.attrib["y"]) for one in drawn.iter(f"{SVG}text") if one.text in MODELS
     )
     assert min(b - a for a, b in pairwise(heights)) >= 13
+
+
+def test_a_name_lies_on_no_other_models_point() -> None:
+    flat = Curve(np.array([0.0, 1.0]), np.array([0.4, 0.6]))
+    drawing = Drawing(flat, flat, ("first", "second"), (0.1, 0.13), (0.5, 0.5))
+    drawn = tree.fromstring(pareto_svg(drawing))
+    [name] = [one for one in drawn.iter(f"{SVG}text") if one.text == "first"]
+    _, second = drawn.iter(f"{SVG}circle")
+    assert float(name.attrib["x"]) < float(second.attrib["cx"])
+    assert float(name.attrib["y"]) - 12 > float(second.attrib["cy"]) - 4

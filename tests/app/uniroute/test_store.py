@@ -13,7 +13,7 @@ from app.uniroute import shelf, store
 from app.uniroute.learn import learn
 from app.uniroute.model import Seen
 from app.uniroute.profile import Profile, default_profile, parse_profile, profile_text, with_prices
-from app.uniroute.shelf import Names, Routers, shipped
+from app.uniroute.shelf import Names, Profiles, Routers, shipped
 from tests.app.conftest import books, connection, line_database
 from tests.app.line import claim_one, draft, outcome, tenant
 
@@ -179,3 +179,22 @@ def test_what_shadow_mode_saw_adds_up(connection: Connection) -> None:
     [(_, asked, chosen, total)] = store.seen_since(connection, 7)
     assert (asked, chosen) == ("gpt-4o", "gpt-4o-mini")
     assert total == Seen(4, 0.8, 1.0, 4.0, 0.2)
+
+
+def test_a_process_keeps_the_profiles_that_it_was_asked_for_last(
+    books: str, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shelf, "PROFILES_KEPT", 2)
+    half = pushed(connection, cheaper())
+    reads = Reads(books, "test")
+    profiles = Profiles(reads)
+    first = profiles.find(half)
+    assert (first.version, profiles.find(OWN).version) == (half, OWN)
+    connection.execute("DELETE FROM router_profile")
+    assert profiles.find(half) is first
+    monkeypatch.setattr(shelf, "PROFILES_KEPT", 1)
+    profiles.find(OWN)
+    with pytest.raises(NotFound) as error:
+        profiles.find(half)
+    assert error.value.param == "version"
+    reads.close()

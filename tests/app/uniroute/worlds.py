@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from app.uniroute.profile import Profile, make
 from app.uniroute.prompts import Prompts
 from app.uniroute.scored import Scored
 
@@ -22,3 +23,14 @@ def world(prompts: int, seed: int = 0) -> tuple[Prompts, Scored, NDArray[np.intp
     quality = (random.random((prompts, len(MODELS))) < RIGHT[group]).astype(np.float64)
     texts = tuple(f"prompt {number:05d}" for number in range(prompts))
     return Prompts(vectors, np.full(prompts, 2.0)), Scored(texts, MODELS, quality), group
+
+
+def by_hand(counts: NDArray[np.float64], wrong: NDArray[np.float64], *models: str) -> Profile:
+    """A profile of clusters that share nothing, (clusters, models): how many prompts there were and
+    the shares of them that failed."""
+    errors = counts * wrong
+    means = errors.sum(axis=0) / np.maximum(counts.sum(axis=0), 1)
+    return make(
+        models, np.eye(len(counts), 385), (counts, errors), means, np.ones(len(models)),
+        temperature=0.01, shrinkage=1e-6, length_weight=0.0, tokens=14, origin={},
+    )  # fmt: skip
