@@ -235,6 +235,26 @@ def test_lines_of_a_batch_are_chosen_for_one_by_one_at_the_prices_of_batches(
     assert_proven(connection)
 
 
+def test_a_line_is_not_chosen_for_among_what_the_wallet_does_not_cover(
+    app: Flask, settings: Settings, connection: Connection
+) -> None:
+    left = catalogue(settings).in_batches.models["gpt-4o-mini"].hold(500, 1000, 1)
+    poor = tenant(connection, left)
+    asked = {"model": "auto", "messages": HAIKU, "max_tokens": 1000}
+    caller = Caller(app, connection, poor)
+    with batch_worker(settings):
+        line = {"custom_id": "a", "params": asked}
+        batch = ended(caller, told(caller.post(BATCHES, {"requests": [line]}))["id"])
+    assert batch["status"] == "completed", batch
+    [one] = lines_of(caller, batch["output_file_id"])
+    answered = one["response"]["body"]
+    assert answered["model"] == "gpt-4o-mini"
+    [out] = answered["routing"]["excluded"]
+    assert (out["model"], "more than is left" in out["reason"]) == ("gpt-4o", True)
+    assert funds(connection, poor) == (left - batch["cost_nanos"], 0)
+    assert_proven(connection)
+
+
 def test_a_line_that_cannot_be_chosen_for_fails_its_batch_by_its_field(
     caller: Caller, settings: Settings
 ) -> None:
