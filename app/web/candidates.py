@@ -10,7 +10,7 @@ from app.catalogue.model import Catalogue, Model
 from app.catalogue.tokens import BYTES_PER_TOKEN, estimate_tokens
 from app.errors import Forbidden, InvalidRequest, ModelNotFound, MoonpoolError
 from app.money import usd_text
-from app.uniroute.model import AUTO
+from app.uniroute.model import AUTO, AUTO_IS_FOR
 from app.uniroute.shelf import Names
 
 MODELS_MIN = 2
@@ -145,7 +145,7 @@ def candidates(front: Choosing, wanted: Wanted) -> Candidates:
     return _default(front, wanted, found)
 
 
-def callable_here(front: Front, names: Iterable[str], *, test: bool) -> frozenset[str]:
+def callable_here(front: Choosing, names: Iterable[str], *, test: bool) -> frozenset[str]:
     """Those of a profile's models that a request with no wishes of its own may be answered by;
     `test`: with a test key."""
     return frozenset(
@@ -153,6 +153,15 @@ def callable_here(front: Front, names: Iterable[str], *, test: bool) -> frozense
         for _, own, model in _profiled(front, names, None)
         if model is not None and (model.builtin or not test)
     )
+
+
+def unknown_model(front: Catalogued, name: str | None, provider: str | None) -> ModelNotFound:
+    """That a model is not here, or not on the provider that is asked for."""
+    on, param = "", "model"
+    if provider is not None and front.catalogue.find(name) is not None:
+        on, param = f" on the provider {provider!r}", "provider"
+    known = AUTO_IS_FOR if name == AUTO else "GET /v1/models lists those that do"
+    return ModelNotFound(f"The model {name!r} does not exist here{on}; {known}.", param=param)
 
 
 def _profiled(front: Choosing, names: Iterable[str], provider: str | None) -> Named:

@@ -23,7 +23,7 @@ from app.events.log import QUEUED
 from app.ids import new_id
 from app.jobs.model import Door, Draft, Kind, Lane, Plan
 from app.ledger.budgets import spendable
-from app.uniroute.model import AUTO, AUTO_IS_FOR, ROUTED
+from app.uniroute.model import AUTO, ROUTED
 from app.web.auth import caller
 from app.web.body import header_text, idempotency_key
 from app.web.candidates import (
@@ -33,6 +33,7 @@ from app.web.candidates import (
     Payer,
     Wanted,
     affordable,
+    unknown_model,
     with_candidates,
 )
 from app.web.delivery import forgetting, unless_deleted
@@ -234,11 +235,7 @@ def models_of(front: Catalogued, asked: Asked) -> list[Model]:
         given = "cost_weight" if asked.models is None else "models"
         raise InvalidRequest(f"{given} is for the model {AUTO!r} alone.", param=given)
     if model is None:
-        on, param = "", "model"
-        if asked.provider is not None and catalogue.find(name) is not None:
-            on, param = f" on the provider {asked.provider!r}", "provider"
-        known = AUTO_IS_FOR if name == AUTO else "GET /v1/models lists those that do"
-        raise ModelNotFound(f"The model {name!r} does not exist here{on}; {known}.", param=param)
+        raise unknown_model(front, name, asked.provider)
     _unless_unable(front, model, asked, "model")
     models = [model]
     for other in asked.fallbacks:
