@@ -167,7 +167,9 @@ def _answer(operation: Operation, schemas: Schemas) -> Json:
     content: Json = {}
     if operation.gives is not None:
         schema = schemas.of(operation.gives)
-        content["application/json"] = {"schema": _page(schema) if operation.pages else schema}
+        content["application/json"] = {
+            "schema": _page(schema, operation.gives) if operation.pages else schema
+        }
     for kind, shape in operation.forms.items():
         content[kind] = {"schema": schemas.of(shape)}
     return {"description": operation.about, "content": content}
@@ -181,8 +183,9 @@ def _plain(status: int, gives: Any, schemas: Schemas) -> Json:
     return told
 
 
-def _page(of: Json) -> Json:
-    last = {"type": ["string", "null"]}
+def _page(of: Json, gives: Any) -> Json:
+    numbered = gives.model_fields["id"].annotation is int
+    last = {"type": ["integer" if numbered else "string", "null"]}
     return {
         "type": "object",
         "required": ["object", "data", "first_id", "last_id", "has_more"],

@@ -46,5 +46,5 @@ LUNE_SEARCH = Room("Lunes", {
     "search_lune": Operation("The passages of a lune that answer a question best", FoundPassages,
                              takes=LuneSearchBody, refuses=(429,)),
     "search_lunes": Operation("The same in several lunes", FoundPassages, takes=LunesSearchBody,
-                              refuses=(429,)),
+                              refuses=(404, 429)),
 })  # fmt: skip

@@ -167,3 +167,17 @@ class _Room:
 def test_a_door_with_two_paths_has_two_ids(web: Flask) -> None:
     ids = {operation_id(rule) for rule, *_ in routes_of(web) if "/chat/completions" in rule.rule}
     assert ids == {"chat_create_chat_completion", "chat_create_chat_completion_without_v1"}
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [("/v1/lunes", "string"), ("/v1/lunes/{lune_id}/documents/{document_id}/passages", "integer")],
+)
+def test_a_page_ends_with_an_id_of_the_kind_that_its_rows_have(
+    told: Json, path: str, kind: str
+) -> None:
+    answer = told["paths"][path]["get"]["responses"]["200"]
+    page = answer["content"]["application/json"]["schema"]
+    row = told["components"]["schemas"][page["properties"]["data"]["items"]["$ref"].split("/")[-1]]
+    assert row["properties"]["id"]["type"] == kind
+    assert page["properties"]["last_id"]["type"] == [kind, "null"]
