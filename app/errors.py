@@ -162,7 +162,11 @@ class DeadlinePassed(MoonpoolError):
 
 BY_CODE: dict[str, type[MoonpoolError]] = {
     "cancelled": Cancelled,
+    "deleted": Gone,
+    "not_found": NotFound,
     "model_not_found": ModelNotFound,
+    "conflict": Conflict,
+    "unavailable": Unavailable,
     "rate_limit_exceeded": RateLimited,
     "all_providers_failed": ProvidersFailed,
     "stream_interrupted": ProvidersFailed,

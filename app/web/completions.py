@@ -24,7 +24,8 @@ from app.web.schemas.chat import ChatRequest
 from app.web.schemas.completions import CompletionRequest
 
 CHAT_ALONE = (
-    "emotion_tracking", "memory", "lunes", "include_references", "include_web_chat", "debug",
+    "emotion_tracking", "emotion_style", "personality_traits", "memory", "lunes",
+    "include_references", "include_web_chat", "debug",
 )  # fmt: skip
 
 

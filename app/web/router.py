@@ -54,7 +54,7 @@ def router_routes(front: Front) -> Blueprint:
         wanted.model = AUTO
         asked = conversation(front, wanted, body)
         asked.path, asked.answer_prefix = "/router", ANSWER_PREFIX
-        if wanted.execute is False:
+        if wanted.option("execute") is False:
             return decided(front, asked)
         usage = include_usage(wanted)
         shape = Shape(form=lambda draft: RoutedChunks(draft, usage), whole=json_answer)

@@ -23,6 +23,7 @@ leaves out what is deeper."""
 
 _PARSER = MarkdownIt("commonmark", {"maxNesting": NESTING}).enable("table")
 _HOLDERS = ("list_item_open", "blockquote_open")
+_BR = re.compile(r"<br\b", re.IGNORECASE)
 _FRONT = re.compile(r"---[^\S\n]*\n(.*?\n)(?:---|\.\.\.)[^\S\n]*(?:\n|\Z)", re.DOTALL)
 _TITLE = re.compile(r"^title:[^\S\n]*(.+)$", re.MULTILINE)
 
@@ -99,10 +100,15 @@ def _said(parts: Sequence[Token]) -> str:
     """The text of a line, without marks of emphasis and addresses of links."""
     said = []
     for part in parts:
-        if part.type in ("softbreak", "hardbreak"):
+        if part.type in ("softbreak", "hardbreak") or _breaks(part):
             said.append("\n")
         elif part.type == "image":
             said.append(_said(part.children or ()))
         elif part.type in ("text", "code_inline"):
             said.append(part.content)
     return "".join(said)
+
+
+def _breaks(part: Token) -> bool:
+    """Whether it is the `<br>` by which the lines of a table's cell are parted."""
+    return part.type == "html_inline" and _BR.match(part.content) is not None

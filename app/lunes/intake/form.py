@@ -14,7 +14,7 @@ from app.lunes.model import Passage
 UNREADABLE = "document_unreadable"
 """The code of the error of a document that cannot be taken in; `reason` says why in a word."""
 
-FORM = b"1"
+FORM = b"2"
 """Raised when passages are made otherwise, so that a document that comes again is made anew."""
 
 PASSAGES_MAX = 100_000

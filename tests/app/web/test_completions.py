@@ -148,6 +148,8 @@ def test_the_same_key_gives_the_same_completion(caller: Caller) -> None:
         ({"asked": {}}, "asked"),
         ({"prompts": ["a"]}, "prompts"),
         ({"memory": True}, "memory"),
+        ({"emotion_style": "warm"}, "emotion_style"),
+        ({"personality_traits": {"humor": 0.5}}, "personality_traits"),
         ({"lunes": ["docs"]}, "lunes"),
         ({"include_references": True}, "include_references"),
         ({"extra_body": {"include_web_chat": True}}, "include_web_chat"),

@@ -136,6 +136,8 @@ def test_a_decision_alone_costs_nothing_and_asks_nobody(
     assert told["id"].startswith("router-")
     assert told["routing"]["selected_model"] == "gpt-4o"
     assert "choices" not in told
+    literal = routed(caller, extra_body={"execute": False, "models": ALL[:2]})
+    assert literal["object"] == "routing"
     job_id = told["id"].replace("router-", "job_")
     job = caller.get(f"/v1/jobs/{job_id}").get_json()
     assert (job["kind"], job["status"], job["result"]) == ("routing", "completed", told)

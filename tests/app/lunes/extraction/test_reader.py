@@ -75,6 +75,11 @@ def test_markdown_is_read_by_its_structure() -> None:
     assert read_markdown("# Only this").title == "Only this"
 
 
+def test_a_line_that_html_breaks_in_markdown_does_not_glue_words() -> None:
+    found = read_markdown("| a |\n|---|\n| one<br>two |\n\nfirst<BR />second <b>bo</b>ld")
+    assert [one.text for one in found.blocks] == ["a", "one two", "first\nsecond bold"]
+
+
 def test_nested_lists_and_quotes_are_read_whole_or_refused() -> None:
     items = "\n".join(f"{'  ' * depth}- item {depth}" for depth in range(45))
     assert len(read_markdown(items).blocks) == 45
