@@ -8,10 +8,15 @@ import click
 from app.accounts.scopes import SCOPES, granted
 from app.accounts.store import KeyRow, NewKey, create_key, list_keys, revoke_key, rotate_key
 from app.accounts.tenants import create_tenant, find_tenant
+from app.catalogue.load import catalogue
 from app.cli import options
 from app.cli.show import show_json, show_table
 from app.ledger.budgets import pass_on_budgets
+from app.settings import settings
 from app.stack.failure import StackError
+
+CAP = click.IntRange(1, options.CAP_MAX)
+SESSIONS = click.IntRange(1, options.SESSIONS_MAX)
 
 
 @click.group()
@@ -31,7 +36,9 @@ def keys() -> None:
 
 @keys.command()
 @options.tenant
-@click.option("--name", default="default", show_default=True, help="What the key is for.")
+@click.option(
+    "--name", type=options.NAME, default="default", show_default=True, help="What the key is for."
+)
 @click.option("--test", is_flag=True, help="Runs only builtin models and moves no money.")
 @click.option(
     "--scopes",
@@ -39,11 +46,13 @@ def keys() -> None:
     show_default=True,
     help=f"With commas: {', '.join(SCOPES)}.",
 )
-@click.option("--app", "app_id", help="App of requests that name none in X-App-ID.")
-@click.option("--requests-per-minute", "rpm", type=click.IntRange(1), help="For this key alone.")
-@click.option("--tokens-per-day", "tokens", type=click.IntRange(1), help="For this key alone.")
-@click.option("--sessions", type=click.IntRange(1), help="For this key alone.")
-@click.option("--expires-in-days", "days", type=click.FloatRange(min=0, min_open=True))
+@click.option(
+    "--app", "app_id", type=options.APP, help="App of requests that name none in X-App-ID."
+)
+@click.option("--requests-per-minute", "rpm", type=CAP, help="For this key alone.")
+@click.option("--tokens-per-day", "tokens", type=CAP, help="For this key alone.")
+@click.option("--sessions", type=SESSIONS, help="For this key alone.")
+@click.option("--expires-in-days", "days", type=click.FloatRange(min=0, max=3660, min_open=True))
 @options.as_json
 @options.data_dir
 def create(
@@ -56,7 +65,11 @@ def create(
     """
     wanted = granted([scope.strip() for scope in scopes.split(",")], frozenset(SCOPES))
     with options.database() as connection, connection.transaction():
-        tenant_id = find_tenant(connection, tenant) or create_tenant(connection, tenant)
+        tenant_id = find_tenant(connection, tenant)
+        if tenant_id is None:
+            name_of = options.NAME.convert(tenant, None, None)
+            tier = catalogue(settings()).default_tier
+            tenant_id = create_tenant(connection, name_of, tier=tier)
         made = create_key(
             connection, tenant_id, name, mode="test" if test else "live", scopes=wanted,
             app_id=app_id, limits=(rpm, tokens, sessions),
@@ -76,11 +89,14 @@ def _show_new(made: NewKey, as_json: bool) -> None:
 @keys.command()
 @click.argument("key_id")
 @click.option(
-    "--grace-seconds", type=click.FloatRange(0), default=0, help="How long the old one still works."
+    "--grace-seconds",
+    type=click.IntRange(0, 604_800),
+    default=0,
+    help="How long the old one still works.",
 )
 @options.as_json
 @options.data_dir
-def rotate(key_id: str, grace_seconds: float, as_json: bool) -> None:
+def rotate(key_id: str, grace_seconds: int, as_json: bool) -> None:
     """Make a key in the place of another, with the same scopes, limits and budgets.
 
     Exit codes: 0 made, 1 there is no live key with this id, 3 Postgres does not answer.

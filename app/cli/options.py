@@ -1,5 +1,6 @@
 """What several commands share: options over the environment, and the database."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -11,6 +12,31 @@ from app.stack.failure import NotUp, StackError
 
 if TYPE_CHECKING:
     from app.db.connect import Connection
+
+
+class Text(click.ParamType[str]):
+    """A text that matches a pattern as a whole; `says` tells people of which kind."""
+
+    name = "text"
+
+    def __init__(self, pattern: str, says: str) -> None:
+        self._pattern, self._says = re.compile(pattern), says
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        if self._pattern.fullmatch(str(value)) is None:
+            self.fail(f"write {self._says}", param, ctx)
+        return str(value)
+
+
+# What bodies of the API may say, see `app/web/schemas/accounts.py`.
+NAME = Text(r"[^\x00-\x1f\x7f]{1,200}", "1 to 200 characters, and no control characters")
+APP = Text(
+    r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}",
+    "1 to 128 letters, digits, dots, hyphens and underscores",
+)
+CAP_MAX, SESSIONS_MAX = 2**63 - 1, 2**31 - 1
 
 
 def _set_data_dir(_: click.Context, __: click.Parameter, value: str | None) -> None:

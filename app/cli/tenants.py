@@ -16,6 +16,7 @@ from app.settings import settings
 from app.stack.failure import StackError
 
 PAGE = 10_000
+CAP = click.IntRange(0, options.CAP_MAX)
 
 
 @click.group()
@@ -42,7 +43,7 @@ tier = click.option("--tier", callback=_tier, help="Tier of the catalogue.")
 
 
 @tenants.command()
-@click.argument("name")
+@click.argument("name", type=options.NAME)
 @tier
 @options.as_json
 @options.data_dir
@@ -86,10 +87,10 @@ def _limits(row: TenantRow) -> tuple[object, ...]:
 @tenants.command("set")
 @click.argument("tenant")
 @tier
-@click.option("--name", help="A new name.")
-@click.option("--requests-per-minute", type=click.IntRange(0), help="0: the tier's.")
-@click.option("--tokens-per-day", type=click.IntRange(0), help="0: the tier's.")
-@click.option("--sessions", type=click.IntRange(0), help="0: the tier's.")
+@click.option("--name", type=options.NAME, help="A new name.")
+@click.option("--requests-per-minute", type=CAP, help="0: the tier's.")
+@click.option("--tokens-per-day", type=CAP, help="0: the tier's.")
+@click.option("--sessions", type=click.IntRange(0, options.SESSIONS_MAX), help="0: the tier's.")
 @click.option("--retention-days", type=click.IntRange(0, 3650), help="0: the server's setting.")
 @click.option("--postpaid-limit", "overdraft", type=str, help="Dollars it may owe; 0: prepaid.")
 @click.option("--disable/--enable", "disabled", default=None, help="Refuse its keys, or not.")

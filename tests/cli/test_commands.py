@@ -137,6 +137,16 @@ def test_without_a_stack_it_is_3(
         ("credit", "add", "0.0000000001"),
         ("worker", "fast"),
         ("keys", "revoke"),
+        ("tenants", "create", ""),
+        ("tenants", "create", "a\nb"),
+        ("tenants", "set", "acme", "--name", "x" * 201),
+        ("tenants", "set", "acme", "--sessions", str(2**31)),
+        ("tenants", "set", "acme", "--tokens-per-day", str(2**63)),
+        ("keys", "create", "--name", ""),
+        ("keys", "create", "--app", "a shop"),
+        ("keys", "create", "--requests-per-minute", str(2**63)),
+        ("keys", "create", "--expires-in-days", "1e300"),
+        ("keys", "rotate", "key_x", "--grace-seconds", "1e18"),
     ],
 )
 def test_wrong_use_is_2(capsys: pytest.CaptureFixture[str], words: tuple[str, ...]) -> None:

@@ -40,7 +40,8 @@ CREATE FUNCTION budgets_of(
 ) LANGUAGE sql AS $$
     SELECT string_agg(b.id, ' '), min(b.id) FILTER (WHERE b.spent >= b.soft),
            min(b.id) FILTER (WHERE b.spent + b.held + wanted > b.hard)
-    FROM newest_key(key) AS newest, budget AS b
+    FROM (SELECT CASE WHEN EXISTS (SELECT 1 FROM budget WHERE tenant_id = ten AND scope = 'key')
+                 THEN newest_key(key) END) AS place (newest), budget AS b
     WHERE b.tenant_id = ten AND b.subject IN (ten, app, key, newest) AND CASE b.scope
           WHEN 'app' THEN b.subject = app WHEN 'key' THEN b.subject IN (key, newest)
           ELSE b.subject = ten END
