@@ -227,6 +227,8 @@ OPTIONS = {"stream_options": {"include_usage": True}}
         (("stream_options",), {}, {}),
         (("user", "metadata"), {"user": "u", "metadata": {"a": "b"}, "seed": 1},
          {"seed": 1, **OPTIONS}),
+        ((), {"prompt_cache_retention": "24h"}, {"prompt_cache_retention": "24h", **OPTIONS}),
+        (("prompt_cache_retention",), {"prompt_cache_retention": "24h"}, OPTIONS),
         (("n", "logit_bias"), {"n": 1, "logit_bias": {}}, OPTIONS),
         # The provider itself says what is wrong with it.
         (("n",), {"n": 2}, {"n": 2, **OPTIONS}),
