@@ -14,7 +14,8 @@ Operation = Literal["chat", "embedding", "image", "transcription"]
 
 HARMLESS = OURS | {
     "model", "messages", "stream", "stream_options", "max_tokens", "max_completion_tokens",
-    "user", "metadata", "safety_identifier", "prompt_cache_key", "service_tier", "verbosity",
+    "user", "metadata", "safety_identifier", "prompt_cache_key", "prompt_cache_retention",
+    "service_tier", "verbosity",
 }  # fmt: skip
 """Fields that every provider of chat takes, or that change nothing in the answer's meaning."""
 

@@ -82,8 +82,9 @@ def whole_choices(choices: Any) -> list[dict[str, Any]]:
         mend(message)
         if message.get("tool_calls") is not None:
             mend_calls(message["tool_calls"])
-        if choice.get("finish_reason"):
-            choice["finish_reason"] = finish_of(choice["finish_reason"])
+        # A whole answer has ended, whether its vendor says why or not.
+        untold = "tool_calls" if message.get("tool_calls") else "stop"
+        choice["finish_reason"] = finish_of(choice.get("finish_reason") or untold)
     return choices
 
 

@@ -110,6 +110,7 @@ def _echo(origin: Origin) -> dict[str, Any]:
         "parallel_tool_calls": chat.get("parallel_tool_calls", True),
         "previous_response_id": asked.get("previous_response_id"),
         "prompt_cache_key": chat.get("prompt_cache_key"),
+        "prompt_cache_retention": chat.get("prompt_cache_retention"),
         "reasoning": reasoning,
         "safety_identifier": chat.get("safety_identifier"),
         "service_tier": chat.get("service_tier"),

@@ -13,8 +13,8 @@ from app.dialects.responses.items import chat_messages
 
 SAME = (
     "model", "temperature", "top_p", "parallel_tool_calls", "metadata", "user", "store",
-    "service_tier", "prompt_cache_key", "safety_identifier", "background", "cancel_on_disconnect",
-    "provider", "fallbacks", "models", "cost_weight", "session_id",
+    "service_tier", "prompt_cache_key", "prompt_cache_retention", "safety_identifier", "background",
+    "cancel_on_disconnect", "provider", "fallbacks", "models", "cost_weight", "session_id",
 )  # fmt: skip
 """Fields that a chat request has by the same name."""
 

@@ -64,6 +64,7 @@ class ResponseRequest(Conversation):
     user: str | None = None
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
+    prompt_cache_retention: str | None = None
     conversation: None = None
     max_tool_calls: None = None
     prompt: None = None

@@ -85,8 +85,9 @@ def test_a_whole_response_is_billed_and_echoes_what_was_asked(
 ) -> None:
     response = made(
         caller, instructions="Be brief.", temperature=0.5, max_output_tokens=2, user="me",
-        text={"verbosity": "low"},
+        text={"verbosity": "low"}, prompt_cache_retention="24h",
     )  # fmt: skip
+    assert response["prompt_cache_retention"] == "24h"
     assert response["object"] == "response"
     assert response["id"].startswith("resp_")
     assert (response["status"], response["error"]) == ("incomplete", None)

@@ -16,7 +16,7 @@ from tests.workers.providers.vendors.openai import Compatible
 from workers.providers.base import Call, ProviderError
 from workers.providers.collect import collect
 from workers.providers.openai import OpenAI
-from workers.providers.openai_answers import counted, finish_of, mend
+from workers.providers.openai_answers import counted, finish_of, mend, whole_choices
 from workers.providers.registry import Providers
 
 
@@ -150,6 +150,18 @@ def test_arguments_that_are_an_object_become_text(streamed: bool) -> None:
     assert told["function"]["arguments"] == '{"at":"noon"}'
 
 
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [({"content": "a"}, "stop"), ({"tool_calls": [{"function": {"name": "f"}}]}, "tool_calls")],
+)
+def test_a_whole_answer_has_ended_whether_its_vendor_says_why_or_not(
+    message: dict[str, Any], reason: str
+) -> None:
+    for untold in ({}, {"finish_reason": None}, {"finish_reason": ""}):
+        [told] = whole_choices([{"index": 0, "message": dict(message), **untold}])
+        assert told["finish_reason"] == reason
+
+
 def test_a_whole_choice_has_an_index_and_a_content_whether_told_or_not() -> None:
     told = told_by({"role": "assistant"}, streamed=False)
     assert (told["index"], told["message"]["content"]) == (0, None)
@@ -215,6 +227,8 @@ OPTIONS = {"stream_options": {"include_usage": True}}
         (("stream_options",), {}, {}),
         (("user", "metadata"), {"user": "u", "metadata": {"a": "b"}, "seed": 1},
          {"seed": 1, **OPTIONS}),
+        ((), {"prompt_cache_retention": "24h"}, {"prompt_cache_retention": "24h", **OPTIONS}),
+        (("prompt_cache_retention",), {"prompt_cache_retention": "24h"}, OPTIONS),
         (("n", "logit_bias"), {"n": 1, "logit_bias": {}}, OPTIONS),
         # The provider itself says what is wrong with it.
         (("n",), {"n": 2}, {"n": 2, **OPTIONS}),

@@ -104,6 +104,7 @@ def test_a_response_echoes_what_was_asked() -> None:
         "text": {"format": {"type": "json_schema", "name": "n", "schema": schema}},
         "reasoning": {"effort": "low", "summary": "auto"}, "top_logprobs": 3,
         "service_tier": "auto", "safety_identifier": "s", "prompt_cache_key": "p",
+        "prompt_cache_retention": "24h",
         "previous_response_id": "resp_x", "max_output_tokens": 7, "user": "u",
     }  # fmt: skip
     choice = {"index": 0, "message": {"content": "y"}, "finish_reason": "stop"}
