@@ -108,6 +108,12 @@ class ExportQuery(_Query):
     session_id: Text | None = None
 
 
+class DeleteQuery(ExportQuery):
+    """Whose memories are to be forgotten, as a ForgetBody has it."""
+
+    all: Annotated[bool, Once] = False
+
+
 class _Filters(ExportQuery):
     memory_type: Annotated[MemoryType, Once] | None = Field(None, alias="type")
 
