@@ -111,17 +111,11 @@ def _forgetting(front: Front, routes: Blueprint) -> None:
     @routes.post("/forget")
     def forget_memories() -> Response:
         asked, body = read_request(front, ForgetBody)
-        return _forget(front, asked.user, asked.session_id, "/memory/forget", body)
+        return _forget(front, asked, "/memory/forget", body)
 
     @routes.delete("")
     def delete_memories() -> Response:
-        asked = parameters(DeleteQuery)
-        named = asked.user is not None or asked.session_id is not None
-        if named == asked.all:
-            raise InvalidRequest(
-                "Give user, session_id or both; or all=true, and nothing else.", param="user"
-            )
-        return _forget(front, asked.user, asked.session_id, "/memory", request.query_string)
+        return _forget(front, parameters(DeleteQuery), "/memory", request.query_string)
 
 
 def _one_memory(front: Front, routes: Blueprint) -> None:
@@ -154,11 +148,14 @@ def _one_memory(front: Front, routes: Blueprint) -> None:
         return posted(front, work)
 
 
-def _forget(
-    front: Front, user: str | None, session_id: str | None, path: str, body: bytes
-) -> Response:
-    asked = {"user": user, "session_id": session_id}
-    return run_chore(front, FORGET_KIND, asked, path, body, deadline_s=FORGET_S)
+def _forget(front: Front, asked: ForgetBody | DeleteQuery, path: str, body: bytes) -> Response:
+    named = asked.user is not None or asked.session_id is not None
+    if named == bool(asked.all):
+        raise InvalidRequest(
+            "Give user, session_id or both; or all as true, and nothing else.", param="user"
+        )
+    told = {"user": asked.user, "session_id": asked.session_id}
+    return run_chore(front, FORGET_KIND, told, path, body, deadline_s=FORGET_S)
 
 
 def _wanted(asked: StoreBody) -> list[dict[str, Any]]:

@@ -347,9 +347,9 @@ def test_forgetting_meets_what_is_given(
 @pytest.mark.parametrize(
     ("body", "param"),
     [
-        ({}, None),
+        ({}, "user"),
         ({"all": False}, "all"),
-        ({"all": True, "user": "u"}, None),
+        ({"all": True, "user": "u"}, "user"),
         ({"everything": True}, "everything"),
     ],
 )
