@@ -111,11 +111,13 @@ def _forgetting(front: Front, routes: Blueprint) -> None:
     @routes.post("/forget")
     def forget_memories() -> Response:
         asked, body = read_request(front, ForgetBody)
-        return _forget(front, asked, "/memory/forget", body)
+        told = _meant(asked)
+        return run_chore(front, FORGET_KIND, told, "/memory/forget", body, deadline_s=FORGET_S)
 
     @routes.delete("")
     def delete_memories() -> Response:
-        return _forget(front, parameters(DeleteQuery), "/memory", request.query_string)
+        told, query = _meant(parameters(DeleteQuery)), request.query_string
+        return run_chore(front, FORGET_KIND, told, "/memory", query, deadline_s=FORGET_S)
 
 
 def _one_memory(front: Front, routes: Blueprint) -> None:
@@ -148,14 +150,14 @@ def _one_memory(front: Front, routes: Blueprint) -> None:
         return posted(front, work)
 
 
-def _forget(front: Front, asked: ForgetBody | DeleteQuery, path: str, body: bytes) -> Response:
+def _meant(asked: ForgetBody | DeleteQuery) -> dict[str, Any]:
+    """Whose memories are to be forgotten, as the chore reads it. Raises InvalidRequest."""
     named = asked.user is not None or asked.session_id is not None
     if named == bool(asked.all):
         raise InvalidRequest(
             "Give user, session_id or both; or all as true, and nothing else.", param="user"
         )
-    told = {"user": asked.user, "session_id": asked.session_id}
-    return run_chore(front, FORGET_KIND, told, path, body, deadline_s=FORGET_S)
+    return {"user": asked.user, "session_id": asked.session_id}
 
 
 def _wanted(asked: StoreBody) -> list[dict[str, Any]]:
