@@ -95,13 +95,17 @@ def _twin(
              "digest": new.digest, "vector": vector, "most": TWINS_MAX, "apart": 1 - SAME,
              "tenant": scope.tenant_id, "nearest": NEAREST}  # fmt: skip
     row = connection.execute(
-        "SELECT seq, id FROM memory WHERE shelf = %(shelf)s AND session = %(session)s "
-        "AND memory_type = %(type)s AND digest = %(digest)s AND forgotten_at IS NULL "
-        "AND tenant_id = %(tenant)s FOR NO KEY UPDATE",
+        "SELECT seq, id, expires_at <= now() FROM memory WHERE shelf = %(shelf)s "
+        "AND session = %(session)s AND memory_type = %(type)s AND digest = %(digest)s "
+        "AND forgotten_at IS NULL AND tenant_id = %(tenant)s FOR NO KEY UPDATE",
         given,
     ).fetchone()
     if row is not None:
-        return row
+        seq, memory_id, expired = row
+        if not expired:
+            return seq, memory_id
+        # Nothing of what has expired comes back.
+        connection.execute("DELETE FROM memory WHERE seq = %s", (seq,))
     near = connection.execute(
         "SELECT m.seq, m.content FROM ("
         "SELECT m.seq, m.vector <=> %(vector)s::halfvec AS away FROM live_memory AS m "
@@ -131,8 +135,7 @@ def _merge(connection: Connection, seq: int, new: NewMemory) -> None:
         FROM (
             SELECT metadata || %(metadata)s::jsonb AS metadata,
                 coalesce(%(feeling)s::jsonb, emotional_context) AS feeling,
-                CASE WHEN expires_at <= now() THEN later.at
-                    WHEN expires_at IS NOT NULL AND later.at IS NOT NULL
+                CASE WHEN expires_at IS NOT NULL AND later.at IS NOT NULL
                     THEN greatest(expires_at, later.at) END AS expires_at
             FROM memory, (SELECT now() + %(ttl)s::float8 * interval '1 s' AS at) AS later
             WHERE seq = %(seq)s

@@ -9,7 +9,7 @@ from itertools import chain
 from typing import Any
 
 import orjson
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 
 from app.db.connect import Connection
 from app.embedding.weights import ModelUnfit
@@ -32,6 +32,7 @@ from app.web.front import Front
 from app.web.paging import after, json_answer, limit, page, parameters, plain_ids
 from app.web.posting import changed, posted
 from app.web.schemas.memory import (
+    DeleteQuery,
     ExportQuery,
     ForgetBody,
     MemoriesQuery,
@@ -66,14 +67,8 @@ def memory_routes(front: Front) -> Blueprint:
         users = {one.get("user") for one in wanted}
         # So that a deletion of the user's content finds the job.
         user = users.pop() if len(users) == 1 else None
-        request = {"memories": wanted, "many": many, "user": user}
-        return run_chore(front, STORE_KIND, request, "/memory/store", body, head=head)
-
-    @routes.post("/forget")
-    def forget_memories() -> Response:
-        asked, body = read_request(front, ForgetBody)
-        request = asked.model_dump(include={"user", "session_id"})
-        return run_chore(front, FORGET_KIND, request, "/memory/forget", body, deadline_s=FORGET_S)
+        told = {"memories": wanted, "many": many, "user": user}
+        return run_chore(front, STORE_KIND, told, "/memory/store", body, head=head)
 
     @routes.get("/search")
     def search_memories() -> Response:
@@ -108,7 +103,21 @@ def memory_routes(front: Front) -> Blueprint:
         return answer
 
     _one_memory(front, routes)
+    _forgetting(front, routes)
     return routes
+
+
+def _forgetting(front: Front, routes: Blueprint) -> None:
+    @routes.post("/forget")
+    def forget_memories() -> Response:
+        asked, body = read_request(front, ForgetBody)
+        told = _meant(asked)
+        return run_chore(front, FORGET_KIND, told, "/memory/forget", body, deadline_s=FORGET_S)
+
+    @routes.delete("")
+    def delete_memories() -> Response:
+        told, query = _meant(parameters(DeleteQuery)), request.query_string
+        return run_chore(front, FORGET_KIND, told, "/memory", query, deadline_s=FORGET_S)
 
 
 def _one_memory(front: Front, routes: Blueprint) -> None:
@@ -139,6 +148,16 @@ def _one_memory(front: Front, routes: Blueprint) -> None:
             return 200, _object(_find(connection, tenant_id, memory_id))
 
         return posted(front, work)
+
+
+def _meant(asked: ForgetBody | DeleteQuery) -> dict[str, Any]:
+    """Whose memories are to be forgotten, as the chore reads it. Raises InvalidRequest."""
+    named = asked.user is not None or asked.session_id is not None
+    if named == bool(asked.all):
+        raise InvalidRequest(
+            "Give user, session_id or both; or all as true, and nothing else.", param="user"
+        )
+    return {"user": asked.user, "session_id": asked.session_id}
 
 
 def _wanted(asked: StoreBody) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from app.web.openapi.jobs import Job
 from app.web.openapi.money import Deleted
 from app.web.openapi.operation import ADMITTED, Operation, Room, Told
 from app.web.schemas.memory import (
+    DeleteQuery,
     ExportQuery,
     ForgetBody,
     MemoriesQuery,
@@ -72,11 +73,13 @@ MEMORY = Room("Memory", {
     "search_memories": Operation("The memories that fit a question best", FoundMemories,
                                  query=SearchQuery),
     "list_memories": Operation("Memories, newest first", Memory, True, query=MemoriesQuery),
-    "export_memories": Operation("All memories as JSON lines, oldest first", query=ExportQuery,
+    "export_memories": Operation("All memories as JSON lines, newest first", query=ExportQuery,
                                  forms={"application/x-ndjson": Memory}),
     "forget_memories": Operation("Forget everything of a user, a session or all, as a job",
                                  Forgotten, takes=ForgetBody, headers=WAITING, also={202: Job},
                                  refuses=ADMITTED),
+    "delete_memories": Operation("The same, said in the address", Forgotten, query=DeleteQuery,
+                                 headers=WAITING, also={202: Job}, refuses=ADMITTED),
     "get_memory": Operation("A memory", Memory),
     "delete_memory": Operation("Delete a memory for good", Deleted),
     "restore_memory": Operation("Take a memory back that consolidation put away", Memory,

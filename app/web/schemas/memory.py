@@ -54,7 +54,9 @@ class EmotionalContext(BaseModel):
     def _small(self) -> Self:
         told = orjson.dumps(self.model_dump(exclude_none=True))
         if len(told) > CONTEXT_BYTES_MAX:
-            raise ValueError(f"it is over {CONTEXT_BYTES_MAX} bytes")
+            raise PydanticCustomError(
+                "size", "it is over {most} bytes", {"most": CONTEXT_BYTES_MAX}
+            )
         return self
 
 
@@ -81,19 +83,12 @@ class StoreBody(NewMemoryBody):
 
 
 class ForgetBody(_Strict):
-    """Whose memories are to be forgotten: a user's, a session's, a user's of one session, or
-    all."""
+    """Whose memories are to be forgotten: a user's, a session's, a user's of one session, or all;
+    one of these, which the door sees to."""
 
     user: Name | None = None
     session_id: Name | None = None
     all: Literal[True] | None = None
-
-    @model_validator(mode="after")
-    def _says_what(self) -> Self:
-        named = self.user is not None or self.session_id is not None
-        if named == (self.all is not None):
-            raise ValueError("give user, session_id or both; or all: true, and nothing else")
-        return self
 
 
 class _Query(BaseModel):
@@ -106,6 +101,12 @@ class ExportQuery(_Query):
 
     user: Text | None = None
     session_id: Text | None = None
+
+
+class DeleteQuery(ExportQuery):
+    """Whose memories are to be forgotten, as a ForgetBody has it."""
+
+    all: Annotated[bool, Once] = False
 
 
 class _Filters(ExportQuery):

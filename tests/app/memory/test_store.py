@@ -98,7 +98,7 @@ def test_what_was_put_away_is_remembered_anew(plain: Connection, scope: Scope) -
 
 @pytest.mark.parametrize(
     ("first", "second", "lives"),
-    [(60, 3600, 3600), (3600, 60, 3600), (None, 60, None), (60, None, None), (-5, 60, 60)],
+    [(60, 3600, 3600), (3600, 60, 3600), (None, 60, None), (60, None, None)],
 )
 def test_the_longer_life_counts(
     plain: Connection, scope: Scope, first: float | None, second: float | None, lives: float | None
@@ -107,6 +107,14 @@ def test_the_longer_life_counts(
     assert remember(plain, scope, "I like tea.", ttl_s=second).merged
     [left] = row(plain, stored.id, "extract(epoch FROM expires_at - now())::float8")
     assert left is None if lives is None else lives - 30 < left <= lives
+
+
+def test_nothing_of_what_has_expired_comes_back(plain: Connection, scope: Scope) -> None:
+    gone = remember(plain, scope, "I like tea.", ttl_s=-5, importance=1.0, metadata={"a": 1})
+    told = remember(plain, scope, "I like tea.")
+    assert (told.id != gone.id, told.merged) == (True, False)
+    assert row(plain, told.id, "importance, metadata, expires_at") == (0.5, {}, None)
+    assert total(plain) == 1
 
 
 def test_a_job_that_runs_twice_stores_once(plain: Connection, scope: Scope) -> None:

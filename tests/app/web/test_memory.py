@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import orjson
 import pytest
@@ -317,6 +318,7 @@ def test_forgetting_a_user_leaves_nothing_of_it(
         assert left == (0,), table
 
 
+@pytest.mark.parametrize("method", ["POST", "DELETE"])
 @pytest.mark.parametrize(
     ("asked", "left"),
     [
@@ -327,11 +329,16 @@ def test_forgetting_a_user_leaves_nothing_of_it(
 )
 def test_forgetting_meets_what_is_given(
     working: None, caller: Caller, connection: Connection, mine: str,
-    asked: dict[str, Any], left: list[str | None],
+    asked: dict[str, Any], left: list[str | None], method: str,
 ) -> None:  # fmt: skip
     for user, session_id in (("u", "s"), ("u", "t"), ("v", "s"), (None, None)):
         shelf(connection, mine, 1, user=user, session_id=session_id)
-    told = caller.post(f"{AT}/forget", asked, Prefer="wait=20").get_json()
+    if method == "POST":
+        answer = caller.post(f"{AT}/forget", asked, Prefer="wait=20")
+    else:
+        said = urlencode({name: str(value).lower() for name, value in asked.items()})
+        answer = caller.open(f"{AT}?{said}", method, headers={"Prefer": "wait=20"})
+    told = answer.get_json()
     assert told["deleted"] == 4 - len(left)
     users = [one["user"] for one in caller.get(AT).get_json()["data"]]
     assert sorted(users, key=str) == sorted(left, key=str)
@@ -340,9 +347,9 @@ def test_forgetting_meets_what_is_given(
 @pytest.mark.parametrize(
     ("body", "param"),
     [
-        ({}, None),
+        ({}, "user"),
         ({"all": False}, "all"),
-        ({"all": True, "user": "u"}, None),
+        ({"all": True, "user": "u"}, "user"),
         ({"everything": True}, "everything"),
     ],
 )
@@ -350,6 +357,20 @@ def test_a_forgetting_that_does_not_say_what_is_refused(
     caller: Caller, connection: Connection, body: dict[str, Any], param: str | None
 ) -> None:
     answer = caller.post(f"{AT}/forget", body)
+    assert answer.status_code == 400
+    assert answer.get_json()["error"]["param"] == param
+    assert connection.execute("SELECT count(*) FROM job").fetchone() == (0,)
+
+
+@pytest.mark.parametrize(
+    ("asked", "param"),
+    [("", "user"), ("?all=false", "user"), ("?all=true&user=u", "user"), ("?users=u", "users"),
+     ("?user=", "user"), ("?all=x", "all")],
+)  # fmt: skip
+def test_a_deletion_that_does_not_say_whose_is_refused(
+    caller: Caller, connection: Connection, asked: str, param: str
+) -> None:
+    answer = caller.open(f"{AT}{asked}", "DELETE")
     assert answer.status_code == 400
     assert answer.get_json()["error"]["param"] == param
     assert connection.execute("SELECT count(*) FROM job").fetchone() == (0,)

@@ -81,7 +81,7 @@ def lose(connection: Connection, job_id: str) -> None:
 def test_a_database_that_is_away_costs_time_and_not_the_memory(
     desk: Desk, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keep, find, away = room.keep, store.find, [True, True]
+    away = [True, True]
 
     def late(work: Any) -> Any:
         def tried(*asked: Any, **fields: Any) -> Any:
@@ -91,8 +91,8 @@ def test_a_database_that_is_away_costs_time_and_not_the_memory(
 
         return tried
 
-    monkeypatch.setattr(room, "keep", late(keep))
-    monkeypatch.setattr(store, "find", late(find))
+    monkeypatch.setattr(room, "keep", late(keeping.keep))
+    monkeypatch.setattr(store, "find", late(store.find))
     monkeypatch.setattr(base, "POSTGRES_RETRY_S", 0.0)
     mine = tenant(connection)
     job_id = storing(connection, mine, "I like tea.")
