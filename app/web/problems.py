@@ -84,7 +84,8 @@ def invalid(error: ValidationError) -> errors.InvalidRequest:
         return errors.InvalidRequest(
             f"Unknown field: {path}.", param=path, code="unknown_parameter"
         )
-    message = f"{path}: {first['msg']}." if path else f"The body: {first['msg']}."
+    why = first["msg"].removeprefix("Value error, ")
+    message = f"{path}: {why}." if path else f"The body: {why}."
     return errors.InvalidRequest(message, param=path or None)
 
 
