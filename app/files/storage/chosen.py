@@ -1,5 +1,7 @@
 """The storage that the settings name."""
 
+from functools import cache
+
 from app.errors import MoonpoolError
 from app.files.storage.base import Storage
 from app.files.storage.local import Directory
@@ -9,8 +11,10 @@ from app.settings import Settings
 TRIAL = b"moonpool"
 
 
+@cache
 def storage_of(settings: Settings) -> Storage:
-    """The bucket of the settings, or a directory where they name none."""
+    """The bucket of the settings, or a directory where they name none; one for a process, since a
+    client of a bucket takes a tenth of a second and megabytes to make, and keeps connections."""
     if settings.s3_bucket:
         # Takes a while to import, and most do without.
         from app.files.storage.s3 import bucket_of

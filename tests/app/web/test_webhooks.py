@@ -203,6 +203,8 @@ def test_an_endpoint_is_changed_disabled_and_enabled(call: Call) -> None:
     assert call("POST", path, json={"description": ""}).get_json()["description"] == ""
     for body in ({}, {"url": None}, {"secret": "x"}, {"disabled": "yes"}):
         assert call("POST", path, json=body).status_code == 400
+    nothing = call("POST", path, json={}).get_json()["error"]["message"]
+    assert nothing == "The body: name at least one of url, description, events, disabled."
 
 
 def test_a_deleted_endpoint_is_not_there(call: Call) -> None:

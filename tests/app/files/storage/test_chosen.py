@@ -18,8 +18,10 @@ def test_files_lie_in_the_data_directory_unless_a_bucket_is_named(
     assert try_storage(storage) == ""
     assert [path for path in folder.rglob("*") if path.is_file()] == []
     assert list((folder / "files").iterdir()) != []
-    bucket = storage_of(Settings.model_validate({**s3_settings, "data_dir": folder}))
+    named = {**s3_settings, "data_dir": folder}
+    bucket = storage_of(Settings.model_validate(named))
     assert isinstance(bucket, Bucket)
+    assert storage_of(Settings.model_validate(named)) is bucket, "a client is dear to make"
     assert "NoSuchBucket" in try_storage(bucket)
     bucket.client.create_bucket(Bucket=s3_settings["s3_bucket"])
     assert try_storage(bucket) == ""
