@@ -175,10 +175,6 @@ BY_CODE: dict[str, type[MoonpoolError]] = {
     "not_after": DeadlinePassed,
     "provider_refused": InvalidRequest,
     "document_unreadable": InvalidRequest,
-    "not_found": NotFound,
-    "conflict": Conflict,
-    "deleted": Gone,
-    "unavailable": Unavailable,
 }
 """What a job's stored error stands for, by its code."""
 

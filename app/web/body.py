@@ -1,9 +1,12 @@
 """Reading what a request brings, within its bounds."""
 
+import hashlib
 import re
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import gevent
+import orjson
 from flask import request
 from pydantic import BaseModel, ValidationError
 from werkzeug.exceptions import ClientDisconnected
@@ -40,6 +43,15 @@ def parsed(schema: type[Schema], body: bytes) -> Schema:
         return schema.model_validate_json(body)
     except ValidationError as error:
         raise invalid(error) from None
+
+
+def body_hash(body: bytes) -> str:
+    """What stands for a body beside its Idempotency-Key: SHA-256 of its JSON with sorted keys and
+    without spaces, so that a client that writes its request anew sends the same; of its bytes where
+    it is no JSON."""
+    with suppress(orjson.JSONDecodeError):
+        body = orjson.dumps(orjson.loads(body), option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(body).hexdigest()
 
 
 def read_body(front: Front) -> bytes:

@@ -1,6 +1,5 @@
 """Jobs that ask no provider: admitted for the caller, and answered with the job or its result."""
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -11,7 +10,7 @@ from flask import Response, request
 from app.events.log import QUEUED
 from app.jobs.model import Draft, Lane, chore_draft
 from app.web.auth import caller
-from app.web.body import idempotency_key
+from app.web.body import body_hash, idempotency_key
 from app.web.delivery import forgetting
 from app.web.front import Front
 from app.web.limits import admit
@@ -63,7 +62,7 @@ def run_drafted(
     """As `run_chore`, for a chore that its door has drafted."""
     draft.path, draft.idempotency_key = path, idempotency_key()
     if draft.idempotency_key is not None:
-        draft.body_hash = hashlib.sha256(body).hexdigest()
+        draft.body_hash = body_hash(body)
     return _answer(front, draft, head or (lambda _: {}), waits)
 
 

@@ -3,7 +3,6 @@
 A door reads its body into an `Asked`, and shows what the line gives in its own `Shape`.
 """
 
-import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,7 +24,7 @@ from app.jobs.model import Door, Draft, Kind, Lane, Plan
 from app.ledger.budgets import spendable
 from app.uniroute.model import AUTO, ROUTED
 from app.web.auth import caller
-from app.web.body import header_text, idempotency_key
+from app.web.body import body_hash, header_text, idempotency_key
 from app.web.candidates import (
     Candidates,
     Catalogued,
@@ -356,7 +355,7 @@ def draft_of(
         backlog=settings.backlog(wish.lane),
         path=asked.path,
         idempotency_key=key,
-        body_hash=hashlib.sha256(body).hexdigest() if key is not None else None,
+        body_hash=body_hash(body) if key is not None else None,
         reserved=_prompt_tokens(asked) + answer_tokens * asked.choices,
         session=asked.session,
         # A conversation at work, or an open stream that belongs to none.

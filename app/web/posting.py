@@ -14,7 +14,7 @@ from flask import Response, g, request
 from app.accounts.answers import Answer, Place, keep_answer, lock_place, stored_answer
 from app.db.connect import Connection
 from app.web.auth import caller, credential
-from app.web.body import Schema, idempotency_key, parsed, read_body
+from app.web.body import Schema, body_hash, idempotency_key, parsed, read_body
 from app.web.front import Front
 
 Result = TypeVar("Result")
@@ -34,15 +34,15 @@ def posted(front: Front, work: Callable[[Connection], tuple[int, dict[str, Any]]
     place = _place()
     if place is None:
         return _response(_made(changed(front, work)))
-    body_hash, secret = _body_hash(front), credential()
+    said, secret = _body_hash(front), credential()
 
     def once(connection: Connection) -> tuple[Answer, bool]:
         lock_place(connection, place)
-        stored = stored_answer(connection, place, body_hash, secret)
+        stored = stored_answer(connection, place, said, secret)
         if stored is not None:
             return stored, True
         answer = _made(work(connection))
-        keep_answer(connection, place, body_hash, secret, answer)
+        keep_answer(connection, place, said, secret, answer)
         return answer, False
 
     return _response(*changed(front, once))
@@ -54,12 +54,12 @@ def answered(front: Front, work: Callable[[], tuple[int, dict[str, Any]]]) -> Re
     place = _place()
     if place is None:
         return _response(_made(work()))
-    body_hash, secret = _body_hash(front), credential()
-    stored = changed(front, lambda c: stored_answer(c, place, body_hash, secret))
+    said, secret = _body_hash(front), credential()
+    stored = changed(front, lambda c: stored_answer(c, place, said, secret))
     if stored is not None:
         return _response(stored, True)
     answer = _made(work())
-    changed(front, lambda c: keep_answer(c, place, body_hash, secret, answer))
+    changed(front, lambda c: keep_answer(c, place, said, secret, answer))
     return _response(answer)
 
 
@@ -82,12 +82,12 @@ def posted_whole(work: Callable[[Keep], tuple[int, dict[str, Any]]]) -> Response
     def keep(connection: Connection, body: bytes, result: tuple[int, dict[str, Any]]) -> None:
         if place is None:
             return
-        body_hash = hashlib.sha256(body).hexdigest()
+        said = hashlib.sha256(body).hexdigest()
         lock_place(connection, place)
-        stored = stored_answer(connection, place, body_hash, secret)
+        stored = stored_answer(connection, place, said, secret)
         if stored is not None:
             raise _Repeated(stored)
-        keep_answer(connection, place, body_hash, secret, _made(result))
+        keep_answer(connection, place, said, secret, _made(result))
 
     try:
         return _response(_made(work(keep)))
@@ -116,7 +116,7 @@ def _body(front: Front) -> bytes:
 
 
 def _body_hash(front: Front) -> str:
-    return hashlib.sha256(_body(front)).hexdigest()
+    return body_hash(_body(front))
 
 
 def _made(result: tuple[int, dict[str, Any]]) -> Answer:

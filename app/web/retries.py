@@ -1,6 +1,5 @@
 """`/v1/jobs/{id}/retry`: jobs that failed for good, made again with holds of their own."""
 
-import hashlib
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +14,7 @@ from app.jobs.retries.again import draft_again
 from app.jobs.retries.store import Origin, find_origin
 from app.uniroute.model import AUTO
 from app.web.auth import caller
-from app.web.body import idempotency_key, parsed, read_body
+from app.web.body import body_hash, idempotency_key, parsed, read_body
 from app.web.delivery import unless_deleted
 from app.web.front import Front
 from app.web.limits import admit
@@ -34,7 +33,7 @@ def retry_routes(front: Front) -> Blueprint:
         body = read_body(front) or b"{}"
         draft = _draft(front, origin, parsed(RetryBody, body).force)
         draft.path, draft.idempotency_key = f"/jobs/{job_id}/retry", idempotency_key()
-        draft.body_hash = hashlib.sha256(body).hexdigest() if draft.idempotency_key else None
+        draft.body_hash = body_hash(body) if draft.idempotency_key else None
         made = admit(front, draft).job_id
         if made != draft.id:
             draft.id, replayed = made, {"Idempotent-Replayed": "true"}

@@ -6,7 +6,7 @@ import pytest
 from flask import Flask
 
 from app.errors import InvalidRequest, TooLarge, UnsupportedEncoding
-from app.web.body import read_body, read_bytes
+from app.web.body import body_hash, read_body, read_bytes
 
 LIMIT = 100
 FRONT: Any = SimpleNamespace(settings=SimpleNamespace(body_limit=LIMIT))
@@ -93,3 +93,18 @@ def test_a_body_has_a_limit_however_its_length_is_told(app: Flask) -> None:
     for more in (b" ", b"  ", b" " * LIMIT, b"} garbage"):
         with pytest.raises(TooLarge):
             read_chunks(app, fits + b" " + more)
+
+
+@pytest.mark.parametrize(
+    "again",
+    [b'{"a":{"b":1,"c":[2,"\xc3\xbc"]},"d":null}', b'{"d":null, "a":{"c":[2,"\\u00fc"],"b":1}}\n'],
+)
+def test_a_body_that_is_written_otherwise_is_the_same(again: bytes) -> None:
+    assert body_hash(again) == body_hash(b'{"a": {"b": 1, "c": [2, "\xc3\xbc"]}, "d": null}')
+
+
+@pytest.mark.parametrize(
+    "other", [b'{"a":[2,1]}', b'{"a":[1,2.0]}', b'{"a":[1,2],"b":null}', b"", b"\0"]
+)
+def test_another_body_is_another(other: bytes) -> None:
+    assert body_hash(other) != body_hash(b'{"a":[1,2]}')
