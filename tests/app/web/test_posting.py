@@ -121,7 +121,7 @@ def test_without_a_key_everything_is_done(me: Caller, door: Door, done: Done, pa
 @pytest.mark.parametrize("path", ["/v1/things", "/v1/things/a/wait"])
 def test_another_body_is_refused(me: Caller, done: Done, path: str) -> None:
     me.post(path, {"text": "a"}, "k")
-    for body in ({"text": "b"}, b'{"text":"a"}', {}):
+    for body in ({"text": "b"}, {"text": "A"}, {}):
         assert problem(me.post(path, body, "k")) == (
             422, "idempotency_key_reused", "Idempotency-Key",
         )  # fmt: skip
