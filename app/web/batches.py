@@ -12,7 +12,7 @@ from app.batches import store
 from app.batches.lines import ID_PREFIX, told
 from app.batches.model import ENDED, Batch, EndedLine
 from app.db.connect import Connection
-from app.errors import InvalidRequest, NotFound
+from app.errors import InvalidRequest, NotFound, Unavailable
 from app.web.auth import caller
 from app.web.batch_making import Again, New
 from app.web.batch_object import batch_object
@@ -146,9 +146,13 @@ def _events(front: Front, batch: Batch, environ: dict[str, Any]) -> Iterator[byt
         gevent.sleep(TICK_S)
         if client_gone(environ):
             return
-        found = front.reads.run(_finder(batch))
-        batch = found or batch
+        batch = _now(front, batch)
 
 
-def _finder(batch: Batch) -> Any:
-    return lambda connection: store.find(connection, batch.tenant_id, batch.id)
+def _now(front: Front, batch: Batch) -> Batch:
+    """The batch as it stands; as it stood, while the database is away."""
+    try:
+        found = front.reads.run(lambda c: store.find(c, batch.tenant_id, batch.id))
+    except Unavailable:
+        return batch
+    return found or batch
