@@ -161,9 +161,10 @@ def _resolve(
         if name not in specs or specs[name].does != operation:
             raise CatalogueError(f"defaults.{operation}: no model for it is named {name!r}")
     defaults = {operation: name for operation, name in merged.defaults.items() if name in models}
+    unconfigured = frozenset({*specs, *merged.aliases} - {*models, *aliases})
     return Catalogue(
         default, providers, models, aliases, found, merged.tiers, tier, defaults,
-        merged.personality,
+        merged.personality, unconfigured,
     )  # fmt: skip
 
 

@@ -330,7 +330,8 @@ def is_builtin(routes: tuple[Route, ...], providers: dict[str, ProviderSpec]) ->
 
 @dataclass(frozen=True)
 class Catalogue:
-    """All that can be called. `found` says, for a person, what joined by itself."""
+    """All that can be called. `found` says, for a person, what joined by itself; `unconfigured` are
+    the names and aliases of models that it knows, but has no provider's key for."""
 
     default: str
     providers: dict[str, ProviderSpec]
@@ -341,6 +342,7 @@ class Catalogue:
     default_tier: str = FREE_TIER
     defaults: dict[Operation, str] = field(default_factory=dict)
     personality: dict[str, float] = field(default_factory=dict)
+    unconfigured: frozenset[str] = frozenset()
     _on: dict[tuple[str, str], Model] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

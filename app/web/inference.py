@@ -32,6 +32,7 @@ from app.web.candidates import (
     Payer,
     Wanted,
     affordable,
+    lacks_key,
     unknown_model,
     with_candidates,
 )
@@ -239,6 +240,8 @@ def models_of(front: Catalogued, asked: Asked) -> list[Model]:
     models = [model]
     for other in asked.fallbacks:
         fallback = catalogue.find(other)
+        if fallback is None and lacks_key(front, other):
+            continue
         if fallback is None:
             raise ModelNotFound(f"The fallback model {other!r} does not exist.", param="fallbacks")
         _unless_unable(front, fallback, asked, "fallbacks")

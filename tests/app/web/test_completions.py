@@ -204,3 +204,15 @@ def shown(*events: Event) -> str:
 )
 def test_a_prompt_is_echoed_once_however_the_client_joined(events: list[Event]) -> None:
     assert shown(*events, told("completed")) == "Hello moon"
+
+
+def test_fallbacks_that_lack_a_key_are_passed_over(caller: Caller) -> None:
+    known = ["claude-3-haiku", "openai/gpt-4o"]
+    failing = sim("Hello", fallbacks=[*known, "builtin/eliza"])
+    failing["metadata"]["sim_status"] = "500"
+    assert caller.post(PATH, failing).status_code == 200
+    assert caller.post(PATH, sim("Hello", fallbacks=known)).status_code == 200
+    for other in ("claude-9", "openai/gpt-nothing"):
+        refused = caller.post(PATH, sim("Hello", fallbacks=[*known, other]))
+        assert (refused.status_code, refused.get_json()["error"]["param"]) == (404, "fallbacks")
+        assert other in refused.get_json()["error"]["message"]
