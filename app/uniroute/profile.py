@@ -112,15 +112,18 @@ def with_model(
     profile: Profile, model: str, points: Matrix, wrong: Matrix, usd: float, source: str
 ) -> Profile:
     """The profile with one model more, known from prompts at `points` and whether it failed each
-    of them, (prompts). Nothing of the others changes. Raises InvalidRequest if it is known."""
+    of them, (prompts). Nothing of the others changes. Its mean error is that of Jeffreys' prior,
+    Beta(1/2, 1/2), since a few right answers do not make a model that never errs. Raises
+    InvalidRequest if it is known."""
     if model in profile.models:
         raise InvalidRequest(f"{model} is in the profile already", param="model")
     shares = profile.shares(points)
     counts = np.column_stack([profile.counts, shares.sum(axis=0)])
     errors = np.column_stack([profile.errors, shares.T @ wrong])
+    mean = (wrong.sum() + 0.5) / (len(wrong) + 1)
     return make(
         (*profile.models, model), profile.centres, (counts, errors),
-        np.append(profile.means, wrong.mean()), np.append(profile.usd, usd),
+        np.append(profile.means, mean), np.append(profile.usd, usd),
         temperature=profile.temperature, shrinkage=profile.shrinkage,
         length_weight=profile.length_weight, tokens=profile.tokens,
         origin={**profile.origin, f"model {model}": source},

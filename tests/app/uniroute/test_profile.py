@@ -78,6 +78,14 @@ def test_a_new_model_leaves_the_others_as_they_are(profile: Profile) -> None:
     assert wider.origin["model brand-new"] == "a test"
 
 
+def test_a_few_right_answers_make_no_model_that_never_errs(profile: Profile) -> None:
+    prompts, _, _ = world(5, seed=7)
+    points = prompts.points(profile.length_weight)
+    wider = with_model(profile, "lucky", points, np.zeros(5), 3.0, "a test")
+    lucky = wider.error_vectors[:, wider.models.index("lucky")]
+    assert 0.01 < lucky.min() <= lucky.max() <= 0.5 / 6 + 1e-6
+
+
 def test_a_model_that_is_known_is_not_added_again(profile: Profile) -> None:
     with pytest.raises(InvalidRequest, match="code is in the profile already"):
         with_model(profile, "code", np.zeros((1, 385)), np.zeros(1), 1.0, "")
