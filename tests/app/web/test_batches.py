@@ -8,9 +8,7 @@ from typing import Any
 
 import pytest
 from openai.types import Batch
-from psycopg import OperationalError
 
-from app.batches import store
 from app.db.connect import Connection
 from app.settings import Settings
 from tests.app.events.parts import until
@@ -366,25 +364,6 @@ def test_events_tell_nothing_that_time_alone_has_changed(
         del one["progress"]["rate"], one["progress"]["estimated_end_at"]
     told_once = [json.dumps(one) for one in shown]
     assert len(told_once) == len(set(told_once)) >= 2
-
-
-def test_events_go_on_after_the_database_was_away(
-    caller: Caller, connection: Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("app.web.batches.TICK_S", 0.02)
-    made = told(caller.post(AT, {"requests": [{"custom_id": "a", "params": body()}]}))
-    find, away = store.find, iter((False, True))
-
-    def found(*which: Any) -> Any:
-        if next(away, False):
-            connection.execute("UPDATE batch SET status = 'cancelled', ended_at = now()")
-            raise OperationalError("the server closed the connection unexpectedly")
-        return find(*which)
-
-    monkeypatch.setattr(store, "find", found)
-    told_all = caller.get(f"{AT}/{made['id']}/events").text
-    assert "event: progress" in told_all
-    assert "event: cancelled" in told_all
 
 
 def test_a_replay_does_not_look_at_the_file_or_the_time_again(
