@@ -15,10 +15,10 @@ from app.ids import new_id
 from app.jobs.model import Draft, chore_draft
 from app.jobs.planned.moments import check_moments
 from app.jobs.store import admit_group
+from app.web.asked import app_id_of
 from app.web.auth import caller
 from app.web.batch_object import batch_object
 from app.web.front import Front
-from app.web.inference import app_id_of
 from app.web.schemas.batches import NewBatchBody
 
 CHAT = "/v1/chat/completions"

@@ -9,10 +9,11 @@ from app.emotion.traits import TRAITS, unknown_trait
 from app.errors import InvalidRequest
 from app.lunes.finding.service import Finder
 from app.settings import Settings
+from app.web.asked import Asked
 from app.web.auth import caller
 from app.web.body import read_request
 from app.web.front import Front
-from app.web.inference import Asked, Shape, json_answer, respond
+from app.web.inference import Shape, json_answer, respond
 from app.web.openai_stream import Chunks
 from app.web.planning import PLANNED, plan
 from app.web.schemas.chat import ChatRequest

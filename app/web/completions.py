@@ -15,10 +15,11 @@ from app.dialects.completions import (
 from app.errors import InvalidRequest
 from app.events.log import Event
 from app.jobs.model import Draft
+from app.web.asked import Asked
 from app.web.body import read_request
 from app.web.chat import chat_asked, include_usage
 from app.web.front import Front
-from app.web.inference import Asked, Shape, json_answer, respond
+from app.web.inference import Shape, json_answer, respond
 from app.web.openai_stream import Chunks
 from app.web.schemas.chat import ChatRequest
 from app.web.schemas.completions import CompletionRequest

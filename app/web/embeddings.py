@@ -4,10 +4,12 @@ import orjson
 from flask import Blueprint, Response
 
 from app.errors import InvalidRequest
+from app.web.asked import Asked
 from app.web.body import read_request
 from app.web.candidates import Catalogued
+from app.web.choosing import models_of
 from app.web.front import Front
-from app.web.inference import Asked, Shape, json_answer, models_of, respond
+from app.web.inference import Shape, json_answer, respond
 from app.web.openai_stream import Chunks
 from app.web.planning import PLANNED, plan
 from app.web.schemas.embeddings import EmbeddingsRequest

@@ -5,9 +5,10 @@ from flask import Blueprint, Response
 
 from app.errors import InvalidRequest
 from app.jobs.model import Draft
+from app.web.asked import Asked
 from app.web.body import read_request
 from app.web.front import Front
-from app.web.inference import Asked, Shape, json_answer, respond
+from app.web.inference import Shape, json_answer, respond
 from app.web.openai_stream import Chunks
 from app.web.pictures import images_shown
 from app.web.planning import PLANNED, plan

@@ -13,9 +13,10 @@ from app.errors import ModelNotFound, MoonpoolError, ProvidersFailed
 from app.events.log import Event
 from app.jobs.model import Draft
 from app.uniroute.model import AUTO
+from app.web.asked import Asked
 from app.web.body import read_request
 from app.web.front import Front
-from app.web.inference import Asked, Shape, json_answer, respond
+from app.web.inference import Shape, json_answer, respond
 from app.web.marks import takes_marks
 from app.web.openai_stream import abnormal
 from app.web.planning import plan

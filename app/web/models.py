@@ -11,8 +11,8 @@ from app.catalogue.abilities import ABILITIES, HARMLESS, Operation
 from app.catalogue.model import Catalogue, Model, Price
 from app.errors import ModelNotFound
 from app.money import MILLION, NANOS
+from app.web.asked import DOORS
 from app.web.front import Front
-from app.web.inference import DOORS
 from app.web.schemas.chat import ChatRequest
 
 CAPABILITIES: Mapping[Operation, tuple[str, ...]] = {

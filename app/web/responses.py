@@ -18,11 +18,12 @@ from app.dialects.responses.request import NAMES, chat_request
 from app.errors import Conflict, InvalidRequest, NotFound
 from app.jobs.forget import forget_now
 from app.jobs.model import END_STATES, STATUS, Draft, JobRow
+from app.web.asked import Asked
 from app.web.auth import caller
 from app.web.body import read_request
 from app.web.delivery import forgetting, when_sent
 from app.web.front import Front
-from app.web.inference import Asked, Shape, json_answer, respond
+from app.web.inference import Shape, json_answer, respond
 from app.web.jobs import cancelled
 from app.web.marks import takes_marks
 from app.web.paging import after, limit, page, parameters

@@ -10,12 +10,14 @@ from app.uniroute.model import ANSWER_PREFIX, AUTO, DECISION_KIND
 from app.uniroute.shelf import shipped
 from app.uniroute.store import Version, active_version, versions
 from app.web.accounts import unix
+from app.web.asked import Asked, app_id_of
 from app.web.auth import caller
 from app.web.body import read_request
 from app.web.chat import conversation, include_usage
+from app.web.choosing import choosable, payer
 from app.web.chores import run_drafted
 from app.web.front import Front
-from app.web.inference import Asked, Shape, app_id_of, choosable, json_answer, payer, respond
+from app.web.inference import Shape, json_answer, respond
 from app.web.openai_stream import Chunks
 from app.web.paging import json_answer as shown
 from app.web.pareto import Pareto

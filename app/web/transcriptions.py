@@ -14,9 +14,10 @@ from app.dialects.audio import seconds_at_most, seconds_likely
 from app.dialects.transcriptions import PLAIN, transcription_shown
 from app.errors import InvalidRequest
 from app.jobs.model import Draft
+from app.web.asked import Asked
 from app.web.forms import File, read_form
 from app.web.front import Front
-from app.web.inference import Asked, Shape, json_answer, respond
+from app.web.inference import Shape, json_answer, respond
 from app.web.openai_stream import Chunks
 from app.web.planning import plan
 from app.web.problems import invalid

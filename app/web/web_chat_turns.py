@@ -9,11 +9,13 @@ from flask import request
 from app.catalogue.model import Model
 from app.errors import Conflict, Gone, KeyReused, NoCredit, NotFound, OverBudget
 from app.jobs.model import Draft
+from app.web.asked import Asked, most_cost, prompt_size
 from app.web.auth import caller
 from app.web.body import parsed
 from app.web.chat import chat_asked, context_bytes, unless_unknown
+from app.web.choosing import models_for
 from app.web.front import Front
-from app.web.inference import Asked, Wish, draft_of, models_for, most_cost, prompt_size
+from app.web.inference import Wish, draft_of
 from app.web.limits import admit
 from app.web.schemas.chat import ChatRequest
 from app.webchat import store

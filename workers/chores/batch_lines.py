@@ -18,13 +18,14 @@ from app.errors import Forbidden, InvalidRequest, MoonpoolError, Unavailable
 from app.settings import Settings
 from app.uniroute.model import AUTO
 from app.uniroute.shelf import Names
+from app.web.asked import Asked, most_cost
 from app.web.body import parsed
 from app.web.candidates import Payer
 from app.web.chat import chat_asked, context_bytes
+from app.web.choosing import is_open, models_of, routed
 from app.web.completions import completion_asked
 from app.web.embeddings import embedding_asked
 from app.web.images import image_asked
-from app.web.inference import Asked, is_open, models_of, most_cost, routed
 from app.web.json_guard import check_json
 from app.web.marks import takes_marks
 from app.web.problems import renamed

@@ -5,10 +5,8 @@ from typing import Any
 
 import orjson
 
-from app.catalogue.abilities import TEXT
 from app.catalogue.model import Cost, Model, Route
-from app.catalogue.tokens import estimate_tokens
-from app.dialects.messages.answer import MEDIA_TOKENS
+from app.catalogue.tokens import estimate_prompt, estimate_tokens
 from app.money import MILLION, usd
 
 NOTHING = Cost(0, 0, 0)
@@ -49,29 +47,13 @@ def told_or_estimated(told: dict[str, Any] | None, request: str, text: str) -> d
     if told is not None and is_told(told):
         prompt, completion = told["prompt_tokens"], told.get("completion_tokens", 0)
         return {**told, "completion_tokens": completion, "total_tokens": prompt + completion}
-    prompt, completion = _prompt_tokens(request), estimate_tokens(text)
+    prompt, completion = estimate_prompt(request), estimate_tokens(text)
     return {
         "prompt_tokens": prompt,
         "completion_tokens": completion,
         "total_tokens": prompt + completion,
         "estimated": True,
     }
-
-
-def _prompt_tokens(request: str) -> int:
-    """About how many tokens a request has. Images, recordings and files within its messages are
-    counted apiece: what they weigh in base64 says nothing of what a model reads of them."""
-    media = 0
-    try:
-        told = orjson.loads(request)
-        for message in told["messages"]:
-            content = message.get("content")
-            if type(content) is list:
-                message["content"] = [one for one in content if one.get("type", "text") in TEXT]
-                media += len(content) - len(message["content"])
-    except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError):
-        return estimate_tokens(request)
-    return estimate_tokens(orjson.dumps(told) if media else request) + MEDIA_TOKENS * media
 
 
 def _is_count(value: Any) -> bool:

@@ -5,16 +5,14 @@ from typing import Any
 
 import orjson
 
+from app.catalogue.tokens import MEDIA_TOKENS
+
 ID_PREFIX = "msg_"
 STOPS = {
     "stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use",
     "function_call": "tool_use", "content_filter": "refusal",
 }  # fmt: skip
 """Why a message ended, by the finish reason of the chat completion."""
-
-MEDIA_TOKENS = 1_600
-"""What an image may count at most: its width times its height in pixels by 750, where larger ones
-are made smaller (https://docs.anthropic.com/en/docs/build-with-claude/vision)."""
 
 
 def message_id(job_id: str) -> str:

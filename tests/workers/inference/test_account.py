@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.catalogue.model import Model, Price
-from app.dialects.messages.answer import MEDIA_TOKENS
+from app.catalogue.tokens import MEDIA_TOKENS
 from tests.workers.inference.scripted import COST, USAGE, model
 from workers.inference.account import NO_TOKENS, bill, call_costs, told_or_estimated
 
