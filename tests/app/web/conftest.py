@@ -4,6 +4,7 @@ A file whose door needs others makes its own fixtures of the same names.
 """
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from flask import Flask
@@ -14,6 +15,8 @@ from app.settings import Settings
 from tests.app.line import tenant
 from tests.app.web.chat_pages import ASKED, CHAT, Page, link
 from tests.app.web.doors import Caller, web_process, workers
+from tests.conftest import short_folder
+from workers.inference.desk import Desk
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -52,6 +55,23 @@ def app(settings: Settings) -> Iterator[Flask]:
 def working(settings: Settings) -> Iterator[None]:
     with workers(settings):
         yield
+
+
+@pytest.fixture
+def desks(settings: Settings) -> Iterator[list[Desk]]:
+    with workers(settings) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def home(request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A data directory in which the model of embeddings is built once, with the CATALOGUE of the
+    file that asks for it, if it has one."""
+    with short_folder() as folder:
+        catalogue: str | None = getattr(request.module, "CATALOGUE", None)
+        if catalogue is not None:
+            (folder / "catalogue.yaml").write_text(catalogue)
+        yield folder
 
 
 @pytest.fixture

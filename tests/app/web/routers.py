@@ -12,7 +12,7 @@ HAIKU = [{"role": "user", "content": "Write a haiku about programming"}]
 SEED = {"messages": HAIKU}
 """As Lunar's documentation has it."""
 
-CATALOGUE = """
+THREE_MODELS = """
 providers:
   east: {kind: sim}
   west: {kind: sim}

@@ -1,6 +1,6 @@
 """The model `auto` at the doors in other dialects and in lines of batches."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,11 @@ from tests.app.events.parts import until
 from tests.app.line import assert_proven, funds, tenant
 from tests.app.web.batching import AT as BATCHES
 from tests.app.web.batching import CREDIT, batch_worker, ended, lines_of, told
-from tests.app.web.doors import Caller, workers
-from tests.app.web.routers import ALL, CATALOGUE, CHAT, HAIKU
-from tests.conftest import short_folder
+from tests.app.web.doors import Caller
+from tests.app.web.routers import ALL, CHAT, HAIKU, THREE_MODELS
 from workers.inference.desk import Desk
 
+CATALOGUE = THREE_MODELS
 RESPONSES, MESSAGES = "/v1/responses", "/v1/messages"
 ASKED: dict[str, dict[str, Any]] = {
     RESPONSES: {"model": "auto", "input": HAIKU[0]["content"]},
@@ -34,23 +34,9 @@ TOOL = {
 }
 
 
-@pytest.fixture(scope="module")
-def home() -> Iterator[Path]:
-    """A data directory in which the model is built once."""
-    with short_folder() as folder:
-        (folder / "catalogue.yaml").write_text(CATALOGUE)
-        yield folder
-
-
 @pytest.fixture
 def settings(gevent_sockets: None, home: Path, line_settings: Callable[..., Settings]) -> Settings:
     return line_settings(data_dir=home, catalogue=home / "catalogue.yaml")
-
-
-@pytest.fixture
-def desks(settings: Settings) -> Iterator[list[Desk]]:
-    with workers(settings) as made:
-        yield made
 
 
 def answer(caller: Caller, path: str, **fields: Any) -> dict[str, Any]:

@@ -16,7 +16,6 @@ from app.web.schemas.embeddings import INPUTS_MAX, EmbeddingsRequest
 from tests.app.events.parts import until
 from tests.app.line import assert_proven, funds, transfers
 from tests.app.web.doors import Caller, web_process, workers
-from tests.conftest import short_folder
 from tests.workers.providers.server import Peer, Server
 
 PATH = "/v1/embeddings"
@@ -30,13 +29,6 @@ models:
     price: {{input: 1}}
     routes: [{{provider: other, model: theirs}}]
 """
-
-
-@pytest.fixture(scope="module")
-def home() -> Iterator[Path]:
-    """A data directory in which the model is built once."""
-    with short_folder() as folder:
-        yield folder
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """`/v1/lunes/{id}/documents`, with the workers that take documents in."""
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +26,6 @@ from tests.app.web.lunes import (
     texts,
     uploaded,
 )
-from tests.conftest import short_folder
-
-
-@pytest.fixture(scope="module")
-def home() -> Iterator[Path]:
-    """A data directory in which the model is built once."""
-    with short_folder() as folder:
-        yield folder
 
 
 @pytest.fixture

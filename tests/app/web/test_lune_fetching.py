@@ -15,15 +15,7 @@ from app.db.connect import Connection
 from app.settings import Settings
 from tests.app.web.doors import Caller
 from tests.app.web.lunes import AT, WAIT, added, counted_right, made, rows, texts
-from tests.conftest import short_folder
 from tests.page_server import Page, Pages
-
-
-@pytest.fixture(scope="module")
-def home() -> Iterator[Path]:
-    """A data directory in which the model is built once."""
-    with short_folder() as folder:
-        yield folder
 
 
 @pytest.fixture

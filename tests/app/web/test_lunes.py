@@ -1,6 +1,6 @@
 """`/v1/lunes`."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,6 @@ from app.settings import Settings
 from tests.app.line import tenant
 from tests.app.web.doors import Caller
 from tests.app.web.lunes import AT, GUIDE, TABLES, WAIT, added, counted_right, made, rows
-from tests.conftest import short_folder
-
-
-@pytest.fixture(scope="module")
-def home() -> Iterator[Path]:
-    """A data directory in which the model is built once."""
-    with short_folder() as folder:
-        yield folder
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """`/v1/memory`, with the workers that store and forget."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -17,7 +17,6 @@ from tests.app.events.parts import until
 from tests.app.line import assert_proven, funds, tenant
 from tests.app.memory.parts import shelf
 from tests.app.web.doors import Caller
-from tests.conftest import short_folder
 
 AT = "/v1/memory"
 STORE = f"{AT}/store"
@@ -29,13 +28,6 @@ SEED = {
     "emotional_context": {"valence": 0.7, "associated_emotion": "engaged"},
 }
 """As AstraLucent's documentation has it."""
-
-
-@pytest.fixture(scope="module")
-def home() -> Iterator[Path]:
-    """A data directory in which the model is built once."""
-    with short_folder() as folder:
-        yield folder
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """What a profile expects to buy, as the web tells it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as tree
@@ -16,7 +16,6 @@ from app.uniroute.shelf import shipped
 from app.uniroute.store import activate, keep_profile
 from tests.app.uniroute.worlds import by_hand
 from tests.app.web.doors import Caller
-from tests.conftest import short_folder
 
 CATALOGUE = """
 providers:
@@ -37,13 +36,6 @@ HAND = by_hand(
     np.array([[30.0] * 3, [10.0] * 3]), np.array([[0.0, 0.1, 0.5], [0.0, 0.5, 0.4]]),
     AWAY, DEAR, CHEAP,
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def home() -> Iterator[Path]:
-    with short_folder() as folder:
-        (folder / "catalogue.yaml").write_text(CATALOGUE)
-        yield folder
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """The model `auto` and `/v1/router`: what is chosen, told, held and charged."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,28 +21,15 @@ from tests.app.events.parts import until
 from tests.app.line import assert_proven, tenant
 from tests.app.lunes.finding.parts import document, lune
 from tests.app.web.doors import Caller, workers
-from tests.app.web.routers import ALL, AT, CATALOGUE, CHAT, SEED, chunks, refused, routed
-from tests.conftest import short_folder
+from tests.app.web.routers import ALL, AT, CHAT, SEED, THREE_MODELS, chunks, refused, routed
 from workers.inference.desk import Desk
 
-
-@pytest.fixture(scope="module")
-def home() -> Iterator[Path]:
-    """A data directory in which the model is built once."""
-    with short_folder() as folder:
-        (folder / "catalogue.yaml").write_text(CATALOGUE)
-        yield folder
+CATALOGUE = THREE_MODELS
 
 
 @pytest.fixture
 def settings(gevent_sockets: None, home: Path, line_settings: Callable[..., Settings]) -> Settings:
     return line_settings(data_dir=home, catalogue=home / "catalogue.yaml")
-
-
-@pytest.fixture
-def desks(settings: Settings) -> Iterator[list[Desk]]:
-    with workers(settings) as made:
-        yield made
 
 
 def test_the_seeds_request_is_answered_and_says_why(desks: list[Desk], caller: Caller) -> None:
