@@ -161,11 +161,29 @@ def _resolve(
         if name not in specs or specs[name].does != operation:
             raise CatalogueError(f"defaults.{operation}: no model for it is named {name!r}")
     defaults = {operation: name for operation, name in merged.defaults.items() if name in models}
-    unconfigured = frozenset({*specs, *merged.aliases} - {*models, *aliases})
+    unconfigured = _unconfigured(merged, specs, models, providers)
     return Catalogue(
         default, providers, models, aliases, found, merged.tiers, tier, defaults,
         merged.personality, unconfigured,
     )  # fmt: skip
+
+
+def _unconfigured(
+    merged: CatalogueFile,
+    specs: dict[str, ModelSpec],
+    models: dict[str, Model],
+    providers: dict[str, ProviderSpec],
+) -> frozenset[str]:
+    """What lacks but a provider's key, as requests name it: `model`, an alias, `provider/model`."""
+    names = {name: name for name in specs} | merged.aliases
+    bare = {name for name, model in names.items() if model not in models}
+    forced = {
+        f"{route.provider}/{name}"
+        for name, model in names.items()
+        for route in specs[model].routes
+        if route.provider not in providers
+    }
+    return frozenset(bare | forced)
 
 
 def _model(

@@ -330,8 +330,8 @@ def is_builtin(routes: tuple[Route, ...], providers: dict[str, ProviderSpec]) ->
 
 @dataclass(frozen=True)
 class Catalogue:
-    """All that can be called. `found` says, for a person, what joined by itself; `unconfigured` are
-    the names and aliases of models that it knows, but has no provider's key for."""
+    """All that can be called. `found` says, for a person, what joined by itself; `unconfigured`
+    are names, aliases and `provider/model` of what it knows, but has no key for."""
 
     default: str
     providers: dict[str, ProviderSpec]

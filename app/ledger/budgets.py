@@ -195,8 +195,8 @@ def _own_key(connection: Connection, tenant_id: str, key_id: str) -> None:
 
 _THE_JOBS_OF: LiteralString = """
     FROM budget AS b JOIN job AS j ON j.tenant_id = b.tenant_id
-    AND b.subject = CASE b.scope WHEN 'app' THEN j.app_id WHEN 'key' THEN j.key_id
-                                 ELSE b.tenant_id END
+    AND CASE b.scope WHEN 'app' THEN j.app_id = b.subject
+                     WHEN 'key' THEN j.key_id = ANY (%(keys)s) ELSE true END
 """
 
 
@@ -209,8 +209,15 @@ def _count_what_is(
     is locked is passed over, not waited for: one that changes hands at this moment is not counted.
     The same is true of a batch, which holds for its waiting lines.
     """
+    rotated = connection.execute(
+        "WITH RECURSIVE place (id) AS (SELECT subject FROM budget WHERE id = %s AND scope = 'key' "
+        "UNION SELECT k.id FROM place AS p JOIN api_key AS k ON k.rotated_to = p.id "
+        "AND k.tenant_id = %s) SELECT id FROM place",
+        (budget_id, tenant_id),
+    )
     given = {
         "budget": budget_id,
+        "keys": [row[0] for row in rotated],
         "first": first_id("job", period_start_s - LONGEST_LIFE_S),
         "start_s": period_start_s,
     }
@@ -222,8 +229,9 @@ def _count_what_is(
     )  # fmt: skip
     connection.execute(
         "WITH free AS (SELECT t.id FROM batch AS t JOIN budget AS b ON b.tenant_id = t.tenant_id "
-        "AND b.subject = CASE b.scope WHEN 'app' THEN t.app_id WHEN 'key' THEN t.key_id "
-        "ELSE b.tenant_id END WHERE b.id = %(budget)s AND t.ended_at IS NULL AND t.hold > 0 "
+        "AND CASE b.scope WHEN 'app' THEN t.app_id = b.subject "
+        "WHEN 'key' THEN t.key_id = ANY (%(keys)s) ELSE true END "
+        "WHERE b.id = %(budget)s AND t.ended_at IS NULL AND t.hold > 0 "
         "FOR UPDATE OF t SKIP LOCKED), named AS (UPDATE batch AS t "
         "SET budgets = concat_ws(' ', t.budgets, %(budget)s::text) FROM free "
         "WHERE t.id = free.id RETURNING t.tenant_id || '/' || t.id AS account) "

@@ -15,7 +15,9 @@ TYPES: tuple[MemoryType, ...] = get_args(MemoryType)
 IMPORTANCE = 0.5
 """That of a memory whose keeper says nothing of it."""
 
-_MARKS = ".,;:!\"'()[]“”‘’"
+_BEFORE = "\"'([“‘"
+_AFTER = ".,;:!)]"
+_QUOTES = "\"'”’"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +109,17 @@ class Recalled:
 
 
 def gist(text: str) -> list[str]:
-    """The words of a text in their order, without case, the marks around them, and "the"."""
-    words = [word.strip(_MARKS) for word in _normal(text)]
-    return [word for word in words if word not in ("", "the")]
+    """The words of a text in their order, without case, the marks around them, and "the". Marks
+    that stand alone are words, and what may be a unit stays with its number."""
+    words = [_bare(word) for word in _normal(text)]
+    return [word for word in words if word != "the"]
+
+
+def _bare(word: str) -> str:
+    whole = word.lstrip(_BEFORE).rstrip(_AFTER + _QUOTES)
+    if not whole:
+        return word
+    return whole if whole[-1].isalpha() else word.lstrip(_BEFORE).rstrip(_AFTER)
 
 
 def _normal(text: str) -> list[str]:

@@ -14,6 +14,7 @@ from app.jobs.model import Kind, Plan
 from app.web.body import header_text
 
 APP_ID_MAX = 128
+IMAGE = '"image_url"'
 IMAGE_TOKENS_MAX = 50_000
 """No model that is known counts more for an image: gpt-4o-mini counts 2,833, and 5,667 for each of
 at most eight tiles: 48,169 (https://platform.openai.com/docs/guides/images-vision)."""
@@ -37,9 +38,9 @@ class Asked:
     `/v1`. `fields`: what of a chat request may be beyond a provider. `answer_tokens`: the most that
     the client wants, None for the model's own bound. `images` and `seconds` of audio are the most
     that the answer can use; `context_bytes` the most that the worker adds to the prompt, and
-    `prompt_bytes` what of `request` goes there, if not all. `models` and `cost_weight` are for the
-    router; `answer_prefix`: what ids of its answers begin with. `plan`: as it was asked for,
-    unchecked.
+    `prompt_bytes` what of `request` goes there, if not all; `image_size` is worked out of it.
+    `models` and `cost_weight` are for the router; `answer_prefix`: what ids of its answers begin
+    with. `plan`: as it was asked for, unchecked.
     """
 
     kind: Kind
@@ -57,6 +58,7 @@ class Asked:
     seconds: float = 0
     context_bytes: int = 0
     prompt_bytes: int | None = None
+    image_size: int | None = None
     models: Sequence[str] | None = None
     cost_weight: float | None = None
     answer_prefix: str = ""
@@ -75,7 +77,11 @@ def prompt_tokens(asked: Asked) -> int:
     if asked.operation == "transcription":
         return 0
     # A look for images costs, and those of few bytes count for few tokens anyway.
-    heavy = asked.operation == "chat" and len(asked.body) > MEDIA_TOKENS * BYTES_PER_TOKEN
+    heavy = (
+        asked.operation == "chat"
+        and len(asked.body) > MEDIA_TOKENS * BYTES_PER_TOKEN
+        and any(kind in asked.request for kind in (IMAGE, '"input_audio"', '"file"'))
+    )
     told = estimate_prompt(asked.request) if heavy else estimate_tokens(asked.body)
     return told + asked.context_bytes // BYTES_PER_TOKEN
 
@@ -91,28 +97,34 @@ def most_cost(model: Model, asked: Asked) -> int:
 def prompt_size(asked: Asked) -> int:
     """How much goes into the prompt of any model at most, but for its persona, as holds count."""
     given = text_bytes(asked.request) if asked.prompt_bytes is None else asked.prompt_bytes
-    if '"image_url"' in asked.request:
-        given += _image_sizes(asked.request)
-    return given + asked.context_bytes
+    if asked.image_size is None:
+        asked.image_size = _image_size(asked.request) if IMAGE in asked.request else 0
+    return given + asked.image_size + asked.context_bytes
 
 
-def _image_sizes(request: str) -> int:
+def _image_size(request: str) -> int:
     """What the images of a conversation take at most, over the bytes that they have there."""
-    sizes = [
-        _address_size(part)
+    addresses = [
+        _address(part)
         for message in orjson.loads(request).get("messages") or ()
         if type(message.get("content")) is list
         for part in message["content"]
         if part.get("type") == "image_url"
     ]
-    return sum(min(max(size, MEDIA_TOKENS), IMAGE_TOKENS_MAX) - size for size in sizes)
+    return sum(_most_tokens(one) - len(one) for one in addresses)
 
 
-def _address_size(part: dict[str, Any]) -> int:
+def _address(part: dict[str, Any]) -> str:
     # A part of another form is refused by whoever is to read it.
     image = part.get("image_url")
     address = image.get("url") if isinstance(image, dict) else None
-    return len(address) if isinstance(address, str) else 0
+    return address if isinstance(address, str) else ""
+
+
+def _most_tokens(address: str) -> int:
+    # Nothing is known of an image that is elsewhere.
+    size = IMAGE_TOKENS_MAX if address.startswith("http") else len(address)
+    return min(max(size, MEDIA_TOKENS), IMAGE_TOKENS_MAX)
 
 
 def text_bytes(text: str) -> int:
@@ -122,5 +134,7 @@ def text_bytes(text: str) -> int:
 
 def app_id_of(principal: Principal, environ: Environ) -> str:
     """The app that a request says it is from, else that of its key."""
-    named = environ.get("HTTP_X_APP_ID", "").strip() or principal.app_id or "Unknown"
-    return (named if named.isascii() else header_text(named))[:APP_ID_MAX]
+    told = environ.get("HTTP_X_APP_ID", "")
+    # Spaces of Latin-1 are parts of letters in UTF-8.
+    named = (told if told.isascii() else header_text(told)).strip()
+    return (named or principal.app_id or "Unknown")[:APP_ID_MAX]

@@ -164,12 +164,6 @@ def unknown_model(front: Catalogued, name: str | None, provider: str | None) -> 
     return ModelNotFound(f"The model {name!r} does not exist here{on}; {known}.", param=param)
 
 
-def lacks_key(front: Catalogued, name: str) -> bool:
-    """Whether a model that the catalogue does not find, by its name or as `provider/model`, is one
-    that it knows and has no provider's key for."""
-    return not front.catalogue.unconfigured.isdisjoint((name, name.partition("/")[2]))
-
-
 def _profiled(front: Choosing, names: Iterable[str], provider: str | None) -> Named:
     catalogue = front.catalogue
     for name in names:

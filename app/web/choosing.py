@@ -18,7 +18,6 @@ from app.web.candidates import (
     Payer,
     Wanted,
     affordable,
-    lacks_key,
     unknown_model,
     with_candidates,
 )
@@ -27,7 +26,8 @@ from app.web.front import Front
 
 def models_of(front: Catalogued, asked: Asked) -> list[Model]:
     """The model asked for, then its fallbacks, each of which can do what is asked. Raises
-    ModelNotFound, and InvalidRequest naming the field that no route can honour."""
+    ModelNotFound, and InvalidRequest naming the field that no route can honour. Fallbacks that lack
+    a key are struck from the request."""
     catalogue = front.catalogue
     name = asked.model
     if not name and asked.operation != "chat":
@@ -44,16 +44,29 @@ def models_of(front: Catalogued, asked: Asked) -> list[Model]:
     if model is None:
         raise unknown_model(front, name, asked.provider)
     _unless_unable(front, model, asked, "model")
-    models = [model]
+    models, away = [model], []
     for other in asked.fallbacks:
         fallback = catalogue.find(other)
-        if fallback is None and lacks_key(front, other):
+        if fallback is None and other in catalogue.unconfigured:
+            away.append(other)
             continue
         if fallback is None:
             raise ModelNotFound(f"The fallback model {other!r} does not exist.", param="fallbacks")
         _unless_unable(front, fallback, asked, "fallbacks")
         models.append(fallback)
+    if away:
+        asked.request = _without(away, asked.request)
     return models
+
+
+def _without(away: list[str], request: str) -> str:
+    """A request that does not name the fallbacks that lack a key: its hold is not for them, so that
+    they must not answer even if a key is set before it is run."""
+    told = orjson.loads(request)
+    for fields in (told, told.get("extra_body") or {}):
+        if names := fields.get("fallbacks"):
+            fields["fallbacks"] = [name for name in names if name not in away]
+    return orjson.dumps(told).decode()
 
 
 def models_for(front: Front, asked: Asked) -> list[Model]:

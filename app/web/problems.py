@@ -23,8 +23,8 @@ PLAIN: dict[int, type[MoonpoolError]] = {
 }
 
 
-FORMS = ("list[", "dict[", "constr")
-"""How pydantic names the forms that a field may have, as one more step of its path."""
+FORM = re.compile(r"(list|dict)\[.*|constr")
+"""How pydantic names a form that a field may have, as one more step of its path."""
 
 ANTHROPIC_PATHS = re.compile(r"(/v1)?/messages(/|\Z)")
 ANTHROPIC_TYPES = {
@@ -82,7 +82,7 @@ def invalid(error: ValidationError) -> errors.InvalidRequest:
     first = _meant(error.errors(include_url=False, include_input=False))
     if first["type"] == "json_invalid":
         return errors.InvalidRequest(f"The body is not JSON we can read: {first['msg']}.")
-    path = ".".join(str(step) for step in first["loc"] if not str(step).startswith(FORMS))
+    path = ".".join(str(step) for step in first["loc"] if not FORM.fullmatch(str(step)))
     if first["type"] == "extra_forbidden":
         return errors.InvalidRequest(
             f"Unknown field: {path}.", param=path, code="unknown_parameter"
@@ -101,7 +101,7 @@ def _meant(told: list[ErrorDetails]) -> ErrorDetails:
     at = len(field)
     others = [
         one for one in told
-        if [*one["loc"][:at]] == field and str((*one["loc"], "")[at]).startswith(FORMS)
+        if [*one["loc"][:at]] == field and FORM.fullmatch(str((*one["loc"], "")[at]))
     ]  # fmt: skip
     if last != "str" or not others:
         return first

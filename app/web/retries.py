@@ -15,7 +15,6 @@ from app.jobs.retries.store import Origin, find_origin
 from app.uniroute.model import AUTO
 from app.web.auth import caller
 from app.web.body import body_hash, idempotency_key, parsed, read_body
-from app.web.candidates import lacks_key
 from app.web.delivery import unless_deleted
 from app.web.front import Front
 from app.web.limits import admit
@@ -107,7 +106,7 @@ def _draft(front: Front, origin: Origin, force: bool) -> Draft:
         deadline_s=settings.total_timeout, backlog=settings.backlog("background"), force=force,
     )  # fmt: skip
     models = _models(front, origin)
-    if who.mode == "test":
+    if origin.test or who.mode == "test":
         if not all(model.builtin for model in models):
             raise Forbidden("A test key runs only builtin models.", param="model")
         draft.hold = 0
@@ -129,8 +128,6 @@ def _models(front: Front, origin: Origin) -> list[Model]:
     models = []
     for name in (origin.model, *(fields.get("fallbacks") or ())):
         model = front.catalogue.find(name, fields.get("provider") if name == origin.model else None)
-        if model is None and name != origin.model and lacks_key(front, name):
-            continue
         if model is None:
             raise ModelNotFound(f"The model {name!r} does not exist here any more.", param="model")
         models.append(model)

@@ -156,7 +156,8 @@ class LineReader:
         given = {**extra, **body} if isinstance(extra, dict) else body
         for name in NEVER:
             # An image's `background` is what is behind its motif.
-            if given.get(name) not in (None, False, *BACKGROUNDS):
+            fine = BACKGROUNDS if name == "background" else ()
+            if given.get(name) not in (None, False, *fine):
                 raise InvalidRequest(
                     f"{name} is not for lines of a batch.", param=name,
                     code="unsupported_parameter",

@@ -132,6 +132,21 @@ def test_a_keys_budget_passes_to_the_key_in_its_place(connection: Connection) ->
     assert_proven(connection)
 
 
+def test_a_new_budget_of_a_rotated_key_counts_what_the_old_one_did(connection: Connection) -> None:
+    mine = tenant(connection, 10_000)
+    keys = [create_key(connection, mine, "old").id]
+    for _ in range(2):
+        made = rotate_key(connection, keys[-1], grace_s=60)
+        assert made is not None
+        keys.append(made.id)
+    for key in (*keys, create_key(connection, mine, "other").id):
+        assert verdict_of(connection, replace(draft(mine), key_id=key)) == "admitted"
+    store.settle_group(connection, "wrk_a", [outcome(claim_one(connection), 30)])
+    budget = create_budget(connection, mine, "key", keys[-1], "day", None, 1000)
+    assert now(connection, budget) == (30, 200)
+    assert_proven(connection)
+
+
 @pytest.mark.parametrize(("soft", "hard"), [(None, None), (6, 5)])
 def test_limits_make_sense(connection: Connection, soft: int | None, hard: int | None) -> None:
     mine = tenant(connection)

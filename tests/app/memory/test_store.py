@@ -68,7 +68,15 @@ def test_texts_near_in_meaning_are_merged_if_their_words_are_the_same(
 
 @pytest.mark.parametrize(
     ("first", "second"),
-    [("😀", "🙁"), ("ฉันชอบกาแฟ", "ฉันไม่ชอบชา"), ("I am -5 m down.", "I am 5 m down."), ("!", "...")],
+    [
+        ("😀", "🙁"),
+        ("ฉันชอบกาแฟ", "ฉันไม่ชอบชา"),
+        ("I am -5 m down.", "I am 5 m down."),
+        ("!", "..."),
+        ("Give .5 mg of it", "Give 5 mg of it"),
+        ("Today was :)", "Today was :("),
+        ("5'", '5"'),
+    ],
 )
 def test_texts_that_the_model_cannot_tell_apart_are_all_kept(
     plain: Connection, scope: Scope, first: str, second: str

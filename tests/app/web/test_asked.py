@@ -40,6 +40,8 @@ def test_the_hold_of_an_image_has_two_bounds(size: int, counted: int) -> None:
 
     empty = 2 * MEDIA_TOKENS
     assert prompt_size(image("x" * size)) - prompt_size(image("")) == 2 * counted - empty
+    elsewhere = prompt_size(image("https://a.example/b.png")) - prompt_size(image(""))
+    assert elsewhere == 2 * IMAGE_TOKENS_MAX - empty
 
 
 @pytest.mark.parametrize("image", [None, "https://a.example/b.png", {}, {"url": None}, {"url": 3}])

@@ -133,7 +133,7 @@ def test_a_line_of_responses_is_refused_by_the_names_of_its_door(
     caller: Caller, serving: Desk
 ) -> None:
     bad: list[dict[str, Any]] = [
-        {"previous_response_id": "resp_x"}, {"stream": True}, {"input": []},
+        {"previous_response_id": "auto"}, {"stream": True}, {"input": []},
         {"include": ["message.output_text.logprobs"], "model": "builtin/eliza"},
     ]  # fmt: skip
     requests = [

@@ -109,9 +109,10 @@ def test_each_byte_of_a_prompt_is_held_for(caller: Caller, connection: Connectio
     [
         ("café 月".encode(), "café 月"),
         ("café".encode("latin-1"), "café"),
+        (" voilà ".encode(), "voilà"),
         (b"\xff" * 200, "ÿ" * 128),
     ],
-    ids=["utf-8", "latin-1", "long"],
+    ids=["utf-8", "latin-1", "spaces of latin-1", "long"],
 )
 def test_an_app_is_the_text_that_its_header_has(caller: Caller, sent: bytes, kept: str) -> None:
     # As a WSGI server hands it over.

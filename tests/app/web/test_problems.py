@@ -24,6 +24,7 @@ USER = {"role": "user", "content": "hi"}
         (ChatRequest, {"messages": [{"role": "user", "content": 5}]}, "messages.0.content"),
         (ChatRequest, {"messages": [{"role": "user", "content": ["x"]}]}, "messages.0.content.0"),
         (ChatRequest, {"messages": [USER], "metadata": {"str": 5}}, "metadata.str"),
+        (ChatRequest, {"messages": [USER], "metadata": {"constraint": 5}}, "metadata.constraint"),
         (ResponseRequest, {"input": None}, "input"),
         (ResponseRequest, {"input": ["hi", 5]}, "input.0"),
         (ResponseRequest, {"input": "hi", "tool_choice": 5}, "tool_choice"),

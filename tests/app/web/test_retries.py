@@ -1,6 +1,7 @@
 """Dead letters at their door: listed with their attempts, made again one by one and in bulk."""
 
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import orjson
@@ -116,6 +117,19 @@ def test_a_job_made_again_moves_no_money_if_it_or_its_caller_is_a_test_keys(
         (again.get_json()["id"],),
     ).fetchall()
     assert (keys, funds(connection, mine)) == ([("test",)], before)
+
+
+def test_a_test_keys_job_stays_at_builtin_models_whoever_makes_it_again(
+    caller: Caller, connection: Connection, mine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tester = Caller(caller._client.application, connection, mine, mode="test")
+    made = tester.post(f"/v1/jobs/{dead(connection, mine)}/retry", None).get_json()["id"]
+    caller.post(f"/v1/jobs/{made}/cancel", None)
+    # Its name stands for another model by now.
+    monkeypatch.setattr(
+        "app.web.retries._models", lambda front, origin: [SimpleNamespace(builtin=False)]
+    )
+    assert caller.post(f"/v1/jobs/{made}/retry", None).status_code == 403
 
 
 def test_many_are_made_again_and_what_is_refused_stops_no_other(
