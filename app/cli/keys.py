@@ -5,6 +5,7 @@ from datetime import datetime
 
 import click
 
+from app.accounts.bounds import CAP_MAX, GRACE_MAX_S, LIFE_MAX_DAYS, SESSIONS_MAX
 from app.accounts.scopes import SCOPES, granted
 from app.accounts.store import KeyRow, NewKey, create_key, list_keys, revoke_key, rotate_key
 from app.accounts.tenants import create_tenant, find_tenant
@@ -15,8 +16,8 @@ from app.ledger.budgets import pass_on_budgets
 from app.settings import settings
 from app.stack.failure import StackError
 
-CAP = click.IntRange(1, options.CAP_MAX)
-SESSIONS = click.IntRange(1, options.SESSIONS_MAX)
+CAP = click.IntRange(1, CAP_MAX)
+SESSIONS = click.IntRange(1, SESSIONS_MAX)
 
 
 @click.group()
@@ -52,7 +53,9 @@ def keys() -> None:
 @click.option("--requests-per-minute", "rpm", type=CAP, help="For this key alone.")
 @click.option("--tokens-per-day", "tokens", type=CAP, help="For this key alone.")
 @click.option("--sessions", type=SESSIONS, help="For this key alone.")
-@click.option("--expires-in-days", "days", type=click.FloatRange(min=0, max=3660, min_open=True))
+@click.option(
+    "--expires-in-days", "days", type=click.FloatRange(min=0, max=LIFE_MAX_DAYS, min_open=True)
+)
 @options.as_json
 @options.data_dir
 def create(
@@ -90,7 +93,7 @@ def _show_new(made: NewKey, as_json: bool) -> None:
 @click.argument("key_id")
 @click.option(
     "--grace-seconds",
-    type=click.IntRange(0, 604_800),
+    type=click.IntRange(0, GRACE_MAX_S),
     default=0,
     help="How long the old one still works.",
 )

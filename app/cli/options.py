@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from app.accounts.bounds import APP_ID, NAME_MAX, PLAIN
 from app.settings import override, settings
 from app.stack.failure import NotUp, StackError
 
@@ -30,13 +31,8 @@ class Text(click.ParamType[str]):
         return str(value)
 
 
-# What bodies of the API may say, see `app/web/schemas/accounts.py`.
-NAME = Text(r"[^\x00-\x1f\x7f]{1,200}", "1 to 200 characters, and no control characters")
-APP = Text(
-    r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}",
-    "1 to 128 letters, digits, dots, hyphens and underscores",
-)
-CAP_MAX, SESSIONS_MAX = 2**63 - 1, 2**31 - 1
+NAME = Text(rf"{PLAIN}{{1,{NAME_MAX}}}", f"1 to {NAME_MAX} characters, and no control characters")
+APP = Text(APP_ID, "1 to 128 letters, digits, dots, hyphens and underscores")
 
 
 def _set_data_dir(_: click.Context, __: click.Parameter, value: str | None) -> None:

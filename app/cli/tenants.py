@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from app.accounts.bounds import CAP_MAX, SESSIONS_MAX
 from app.accounts.tenants import TenantRow, change_tenant, create_tenant, find_tenant, list_tenants
 from app.catalogue.load import catalogue
 from app.cli import options
@@ -16,7 +17,7 @@ from app.settings import settings
 from app.stack.failure import StackError
 
 PAGE = 10_000
-CAP = click.IntRange(0, options.CAP_MAX)
+CAP = click.IntRange(0, CAP_MAX)
 
 
 @click.group()
@@ -90,7 +91,7 @@ def _limits(row: TenantRow) -> tuple[object, ...]:
 @click.option("--name", type=options.NAME, help="A new name.")
 @click.option("--requests-per-minute", type=CAP, help="0: the tier's.")
 @click.option("--tokens-per-day", type=CAP, help="0: the tier's.")
-@click.option("--sessions", type=click.IntRange(0, options.SESSIONS_MAX), help="0: the tier's.")
+@click.option("--sessions", type=click.IntRange(0, SESSIONS_MAX), help="0: the tier's.")
 @click.option("--retention-days", type=click.IntRange(0, 3650), help="0: the server's setting.")
 @click.option("--postpaid-limit", "overdraft", type=str, help="Dollars it may owe; 0: prepaid.")
 @click.option("--disable/--enable", "disabled", default=None, help="Refuse its keys, or not.")

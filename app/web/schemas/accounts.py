@@ -18,6 +18,15 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from app.accounts.bounds import (
+    APP_ID,
+    CAP_MAX,
+    GRACE_MAX_S,
+    LIFE_MAX_DAYS,
+    NAME_MAX,
+    PLAIN,
+    SESSIONS_MAX,
+)
 from app.money import nanos_from_usd
 
 SAFE_DIGITS = 15
@@ -63,12 +72,12 @@ Usd = Annotated[int, BeforeValidator(_usd), Field(ge=0), _written("minimum")]
 SomeUsd = Annotated[int, BeforeValidator(_usd), Field(gt=0), _written("exclusiveMinimum")]
 """More than nothing."""
 
-TEXT = r"^[^\x00-\x1f\x7f]*$"
-Name = Annotated[str, Field(min_length=1, max_length=200, pattern=TEXT)]
+TEXT = rf"^{PLAIN}*$"
+Name = Annotated[str, Field(min_length=1, max_length=NAME_MAX, pattern=TEXT)]
 Note = Annotated[str, Field(min_length=1, max_length=500, pattern=TEXT)]
-AppId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
-Cap = Annotated[int, Field(ge=1, lt=2**63)] | None
-Sessions = Annotated[int, Field(ge=1, lt=2**31)] | None
+AppId = Annotated[str, Field(pattern=rf"^{APP_ID}$")]
+Cap = Annotated[int, Field(ge=1, lt=CAP_MAX + 1)] | None
+Sessions = Annotated[int, Field(ge=1, lt=SESSIONS_MAX + 1)] | None
 Days = Annotated[int, Field(ge=1, le=3650)] | None
 Email = Annotated[str, Field(max_length=254, pattern=r"^[!-?A-~]+@[!-?A-~]+$")]
 Role = Literal["admin", "owner", "member", "viewer"]
@@ -83,7 +92,7 @@ class NewKeyBody(_Strict):
     mode: Literal["live", "test"] | None = None
     scopes: list[str] | None = Field(None, max_length=20)
     app_id: AppId | None = None
-    expires_in_seconds: Annotated[int, Field(ge=1, le=10 * 366 * 86_400)] | None = None
+    expires_in_seconds: Annotated[int, Field(ge=1, le=LIFE_MAX_DAYS * 86_400)] | None = None
     expires_at: Annotated[int, Field(ge=1, lt=2**35)] | None = None
     requests_per_minute: Cap = None
     tokens_per_day: Cap = None
@@ -112,7 +121,7 @@ class KeyChangeBody(_Strict):
 class RotateBody(_Strict):
     """How long the old key still opens."""
 
-    grace_seconds: Annotated[int, Field(ge=0, le=604_800)] = 0
+    grace_seconds: Annotated[int, Field(ge=0, le=GRACE_MAX_S)] = 0
 
 
 class NewProviderKeyBody(_Strict):
