@@ -70,7 +70,9 @@ def create(
     with options.database() as connection, connection.transaction():
         tenant_id = find_tenant(connection, tenant)
         if tenant_id is None:
-            name_of = options.NAME.convert(tenant, None, None)
+            told = click.get_current_context()
+            option = next(one for one in told.command.params if one.name == "tenant")
+            name_of = options.NAME.convert(tenant, option, told)
             tier = catalogue(settings()).default_tier
             tenant_id = create_tenant(connection, name_of, tier=tier)
         made = create_key(

@@ -57,3 +57,13 @@ def test_a_key_in_the_place_of_another_has_its_budgets(
     budget = create_budget(connection, old["tenant_id"], "key", old["id"], "day", None, 5)
     new = made(capsys, "rotate", old["id"], "--grace-seconds", "60")
     assert get_budget(connection, old["tenant_id"], budget.id).subject == new["id"]
+
+
+def test_a_tenant_that_may_not_have_its_name_is_refused_by_the_option(
+    here: None, connection: Connection, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["keys", "create", "--tenant", "two\nlines"])
+    assert ended.value.code == 2
+    assert "Invalid value for '--tenant'" in capsys.readouterr().err
+    assert find_tenant(connection, "two\nlines") is None
